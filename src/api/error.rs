@@ -1,0 +1,123 @@
+//! Errors as every surface shows them: one table of codes with their HTTP status, exit status and advice to retry.
+//! It does not know which rule or store said no.
+
+use crate::value::{MapBuilder, Value};
+
+/// What kind of trouble it is; the same word on every surface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    InvalidArgument,
+    Unauthenticated,
+    Forbidden,
+    NotFound,
+    Refused,
+    LeaseLost,
+    PayloadTooLarge,
+    AwaitTimeout,
+    Closed,
+    Unavailable,
+    Internal,
+}
+
+/// One row of the table of errors.
+pub struct CodeRow {
+    pub code: Code,
+    pub name: &'static str,
+    /// Absent for codes that never go over HTTP.
+    pub http: Option<u16>,
+    /// Exit status of the command line.
+    pub exit: u8,
+    pub retry: bool,
+    /// `:cognitect.anomalies/category`, without its namespace.
+    pub category: &'static str,
+    pub doc: &'static str,
+}
+
+const fn row(
+    code: Code,
+    name: &'static str,
+    http: Option<u16>,
+    exit: u8,
+    retry: bool,
+    category: &'static str,
+    doc: &'static str,
+) -> CodeRow {
+    CodeRow { code, name, http, exit, retry, category, doc }
+}
+
+/// Every code, in the order of `Code`.
+pub const CODES: &[CodeRow] = &[
+    row(Code::InvalidArgument, "invalid-argument", Some(400), 2, false, "incorrect", "an argument is missing, unknown or malformed; nothing was written"),
+    row(Code::Unauthenticated, "unauthenticated", Some(401), 3, false, "forbidden", "no key, or one that is not valid"),
+    row(Code::Forbidden, "forbidden", Some(403), 3, false, "forbidden", "the key does not allow this"),
+    row(Code::NotFound, "not-found", Some(404), 4, false, "not-found", "no such job or batch in this workspace"),
+    row(Code::Refused, "refused", Some(409), 5, false, "conflict", "the state of the job forbids it"),
+    row(Code::LeaseLost, "lease-lost", Some(409), 5, false, "conflict", "the lease token is not the job's current one"),
+    row(Code::PayloadTooLarge, "payload-too-large", Some(413), 2, false, "incorrect", "a value is over its limit"),
+    row(Code::AwaitTimeout, "await-timeout", None, 6, true, "interrupted", "the bound of the wait was reached; the job goes on"),
+    row(Code::Closed, "closed", None, 2, false, "incorrect", "the engine was closed"),
+    row(Code::Unavailable, "unavailable", Some(503), 75, true, "unavailable", "the store is busy, unreachable or shutting down"),
+    row(Code::Internal, "internal", Some(500), 70, false, "fault", "a fault of ours; details are in the log"),
+];
+
+impl Code {
+    /// This code's row of the table.
+    pub fn row(self) -> &'static CodeRow {
+        &CODES[self as usize]
+    }
+}
+
+/// A refusal or failure, as the caller sees it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    pub code: Code,
+    /// For the caller: noun, problem, the value in quotes, what is allowed.
+    pub message: String,
+    /// The offending place in the arguments, outermost first; empty where none is.
+    pub path: Vec<Value>,
+    /// Facts by name (`status`, `job`, …), with the keys of the command table.
+    pub details: Vec<(&'static str, Value)>,
+}
+
+impl Error {
+    pub fn new(code: Code, message: impl Into<String>) -> Error {
+        Error { code, message: message.into(), path: Vec::new(), details: Vec::new() }
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Error {
+        self.details.push((name, value.into()));
+        self
+    }
+
+    pub fn at(mut self, path: Vec<Value>) -> Error {
+        self.path = path;
+        self
+    }
+
+    /// `{:code :message :retry? :category :path? :details?}`, the form in which an error crosses a boundary.
+    pub fn to_value(&self) -> Value {
+        let row = self.code.row();
+        let details = self.details.iter().map(|(name, value)| (Value::key(name), value.clone())).collect();
+        MapBuilder::new()
+            .put("code", row.name)
+            .put("message", self.message.as_str())
+            .put("retry?", row.retry)
+            .put("category", row.category)
+            .put_some("path", (!self.path.is_empty()).then(|| self.path.clone()))
+            .put_some("details", (!self.details.is_empty()).then_some(Value::Map(details)))
+            .build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_codes() {
+        for (index, row) in CODES.iter().enumerate() {
+            assert_eq!(row.code as usize, index, "{}", row.name);
+        }
+    }
+}

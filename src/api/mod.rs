@@ -1,0 +1,82 @@
+//! What can be asked: one table of commands with their fields, the errors, and the client through which every
+//! surface asks. It does not know HTTP, JNI or argv.
+
+mod command;
+mod embedded;
+mod error;
+mod step;
+
+pub use command::{COMMANDS, Command, Field, Kind, Names, command};
+pub use embedded::{EventSink, OpenOptions, open};
+pub use error::{CODES, Code, CodeRow, Error};
+pub use step::{STEP_OPS, StepOp, step};
+
+use crate::value::Value;
+
+/// A command's data, as a map whose keys are kebab-case keywords, or why not.
+pub type Reply = Result<Value, Error>;
+
+/// Told the reply once, from a thread of the client's: it must not block.
+pub type Done = Box<dyn FnOnce(Reply) + Send>;
+
+/// One command to run: its row of the table, its arguments as a map, and the names that the caller uses for them.
+pub struct Call {
+    pub command: &'static Command,
+    pub args: Value,
+    pub names: Names,
+}
+
+/// What `Client::call` gave at once.
+pub enum Answer {
+    /// The reply; `done` was dropped.
+    Now(Reply),
+    /// `done` will be called once, unless the call is forgotten first. Dropping this changes nothing.
+    Later(Pending),
+}
+
+/// A call under way that can be given up. The command may still take effect; its reply is then dropped.
+pub struct Pending(pub Box<dyn FnOnce() + Send>);
+
+impl Pending {
+    pub fn forget(self) {
+        (self.0)()
+    }
+}
+
+/// Local or remote is one choice: an embedded engine, or a control plane. The same commands, the same answers.
+pub trait Client: Send + Sync {
+    /// Runs a command without waiting: answers at once where nothing has to be waited for, else through `done`.
+    fn call(&self, call: Call, done: Done) -> Answer;
+
+    /// Where the jobs are, for people and for handlers: an absolute path or a URL.
+    fn place(&self) -> &Place;
+
+    /// The workspace that this client speaks for.
+    fn workspace(&self) -> &str;
+
+    /// Ends every pending call with `closed` and lets go of the store. Later calls get `closed`. Idempotent.
+    fn close(&self);
+}
+
+/// Where a client's jobs live.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    Store(std::path::PathBuf),
+    Url(String),
+}
+
+/// Runs a command and waits for its reply on this thread.
+pub fn ask(client: &dyn Client, name: &str, args: Value, names: Names) -> Reply {
+    let Some(command) = command(name) else {
+        return Err(Error::new(Code::InvalidArgument, format!("command \"{name}\" is unknown")));
+    };
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let done = Box::new(move |reply| {
+        // The receiver is gone only where the caller's thread is.
+        let _ = tell.send(reply);
+    });
+    match client.call(Call { command, args, names }, done) {
+        Answer::Now(reply) => reply,
+        Answer::Later(_) => told.recv().unwrap_or_else(|_| Err(Error::new(Code::Closed, "engine was closed"))),
+    }
+}

@@ -1,0 +1,5 @@
+//! The command line `errand`.
+
+fn main() {
+    errand::cli::main()
+}
