@@ -62,7 +62,7 @@ pub struct Held {
 /// How a token stands to its job.
 pub(super) enum Holder {
     /// It is the running attempt's.
-    Current(Attempt),
+    Current,
     /// A worker's command settled its attempt.
     Settled(Attempt),
     Stranger,
@@ -177,7 +177,7 @@ impl Work<'_> {
     /// Whether the token is the running attempt's; an attempt that another command settled is refused.
     fn holds(&mut self, job: &Job, token: &str) -> Result<bool> {
         match self.holder(job, token)? {
-            Holder::Current(_) => Ok(true),
+            Holder::Current => Ok(true),
             Holder::Settled(_) => Err(Error::Settled(job.facts.status)),
             Holder::Stranger => Ok(false),
         }
@@ -186,8 +186,8 @@ impl Work<'_> {
     pub(super) fn holder(&mut self, job: &Job, token: &str) -> Result<Holder> {
         if job.facts.status.is_active() {
             let current = self.tx.attempt(job.seq, job.facts.attempt)?;
-            if let Some(attempt) = current.filter(|attempt| attempt.lease_token == token) {
-                return Ok(Holder::Current(attempt));
+            if current.is_some_and(|attempt| attempt.lease_token == token) {
+                return Ok(Holder::Current);
             }
         }
         let mut attempts = self.tx.attempts(job.seq)?.into_iter();
@@ -202,7 +202,9 @@ impl Work<'_> {
         }
         let mut known = self.tx.artifacts(seq)?;
         for artifact in artifacts {
-            let same = |other: &Artifact| other.kind == artifact.kind && other.label == artifact.label;
+            let same = |other: &Artifact| {
+                artifact.label.is_some() && other.kind == artifact.kind && other.label == artifact.label
+            };
             let position = known.iter().position(same).unwrap_or_else(|| {
                 known.push(artifact.clone());
                 known.len() - 1

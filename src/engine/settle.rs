@@ -43,7 +43,7 @@ impl Work<'_> {
             }
             return JobView::read(self.tx, job, Depth::Full, self.now);
         }
-        let event = settle.event(matches!(holder, Holder::Current(_)), self.ids.jitter());
+        let event = settle.event(matches!(holder, Holder::Current), self.ids.jitter());
         let change = decide(&job.facts, &event, self.now.store_ms)?;
         let error = self.record(&job, &change, settle)?;
         if let Some(outcome) = change.ended {

@@ -61,7 +61,7 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Artifact {
     pub kind: String,
-    pub label: String,
+    pub label: Option<String>,
     pub artifact: Text,
 }
 
