@@ -1,1 +1,3 @@
 //! The Rust tests, one binary.
+
+mod tidy;
