@@ -16,7 +16,10 @@ JAVAC := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/javac,javac)
 # Set by the prep function of deps.edn: where Clojure is, when there is no need to ask Maven.
 CLOJURE_JARS ?=
 
-TOOLS_DEPS := 0.24.1523
+# The version of a library as the aliases of deps.edn have it.
+version = $(shell sed -n 's|.*$(1) {:mvn/version "\([^"]*\)"}.*|\1|p' deps.edn | head -n 1)
+TOOLS_DEPS = $(call version,org.clojure/tools.deps)
+SLF4J_NOP = $(call version,org.slf4j/slf4j-nop)
 DEPENDENCY_PLUGIN := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
 OS := $(if $(filter Darwin,$(shell uname -s)),macos,linux)
@@ -77,7 +80,7 @@ $(PATHS)/run: deps.edn clj/errand/impl/build.clj $(PATHS)/tools $(if $(MISSING_J
 	@$(JAVA) -cp "clj:$$(cat $(PATHS)/tools)" clojure.main -m errand.impl.build $(PATHS) test demo dev >&2
 	@touch $@
 
-$(PATHS)/tools: Makefile $(if $(MISSING_JARS),FORCE) | maven
+$(PATHS)/tools: deps.edn Makefile $(if $(MISSING_JARS),FORCE) | maven
 	@mkdir -p $(PATHS)
 	@printf '%s' '$(POM)' >$(PATHS)/pom.xml
 	@echo 'fetching tools.deps $(TOOLS_DEPS) with Maven' >&2
@@ -87,7 +90,7 @@ $(PATHS)/tools: Makefile $(if $(MISSING_JARS),FORCE) | maven
 POM := <project><modelVersion>4.0.0</modelVersion><groupId>errand</groupId><artifactId>tools</artifactId>$\
 	<version>1</version><packaging>pom</packaging><dependencies><dependency><groupId>org.clojure</groupId>$\
 	<artifactId>tools.deps</artifactId><version>$(TOOLS_DEPS)</version></dependency><dependency><groupId>org.slf4j</groupId>$\
-	<artifactId>slf4j-nop</artifactId><version>1.7.36</version></dependency></dependencies></project>
+	<artifactId>slf4j-nop</artifactId><version>$(SLF4J_NOP)</version></dependency></dependencies></project>
 
 # What the machine must have, each said once and clearly.
 tools:
