@@ -15,6 +15,7 @@ JAVAC := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/javac,javac)
 
 # Set by the prep function of deps.edn: where Clojure is, when there is no need to ask Maven.
 CLOJURE_JARS ?=
+export CLOJURE_JARS
 
 # The version of a library as the aliases of deps.edn have it.
 version = $(shell sed -n 's|.*$(1) {:mvn/version "\([^"]*\)"}.*|\1|p' deps.edn | head -n 1)
@@ -31,30 +32,25 @@ JAVA_SOURCES := $(wildcard clj/errand/impl/*.java)
 
 # The class paths that deps.edn means, as its aliases name them; `run` is the plain one.
 PATHS := target/classpath
-MISSING_JARS := $(shell for path in $(wildcard $(PATHS)/test $(PATHS)/tools); do tr : '\n' <$$path; echo; done | grep '[.]jar$$' | \
-	while read -r jar; do test -e "$$jar" || echo missing; done)
+MISSING_JARS := $(shell for path in $(wildcard $(PATHS)/test $(PATHS)/tools); do tr : '\n' <$$path; echo; done | \
+	grep '[.]jar$$' | while read -r jar; do test -e "$$jar" || echo missing; done)
 
-# $(call place,from,to): by rename, and only when it differs.
-place = cmp -s '$(1)' '$(2)' || { mkdir -p '$(dir $(2))' && cp '$(1)' '$(2).new' && mv -f '$(2).new' '$(2)'; }
+# Puts the file $from at $to by rename, and only when it differs.
+place = { cmp -s "$$from" "$$to" || { mkdir -p "$${to%/*}" && cp "$$from" "$$to.new" && mv -f "$$to.new" "$$to"; }; }
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 build: tools target/javac.stamp ## the errand program, the native library and the Java classes, all for release
 	@$(CARGO) build --release --locked --lib --bins --target-dir target
-	@$(call place,target/release/$(LIBRARY),$(CLASSES)/errand/native/$(OS)-$(ARCH)/$(LIBRARY))
-	@if test -e src/value/words.txt; then $(call place,src/value/words.txt,$(CLASSES)/errand/impl/words.txt); fi
-	@mkdir -p $(CLASSES)/errand/impl
-	@for class in target/javac/errand/impl/*.class; do test -e "$$class" || continue; \
-		to="$(CLASSES)/errand/impl/$${class##*/}"; $(call place_shell); done
-	@for class in $(CLASSES)/errand/impl/*.class; do test -e "target/javac/errand/impl/$${class##*/}" || rm -f "$$class"; done
+	@from=target/release/$(LIBRARY); to=$(CLASSES)/errand/native/$(OS)-$(ARCH)/$(LIBRARY); $(place)
+	@from=src/value/words.txt; to=$(CLASSES)/errand/impl/words.txt; $(place)
+	@for from in target/javac/errand/impl/*.class; do to="$(CLASSES)/errand/impl/$${from##*/}"; $(place) || exit 1; done
+	@for to in $(CLASSES)/errand/impl/*.class; do test -e "target/javac/errand/impl/$${to##*/}" || rm -f "$$to"; done
 
-place_shell = cmp -s "$$class" "$$to" || { cp "$$class" "$$to.new" && mv -f "$$to.new" "$$to"; }
-
-target/javac.stamp: $(JAVA_SOURCES) Makefile $(if $(CLOJURE_JARS),,$(PATHS)/run)
+target/javac.stamp: $(JAVA_SOURCES) clj/errand/impl Makefile $(if $(CLOJURE_JARS),,$(PATHS)/run)
 	@rm -rf target/javac && mkdir -p target/javac
-	@$(if $(JAVA_SOURCES),$(JAVAC) --release 17 -Xlint:all -d target/javac \
-		-cp '$(or $(CLOJURE_JARS),$(shell cat $(PATHS)/run 2>/dev/null))' $(JAVA_SOURCES))
+	@$(JAVAC) --release 17 -Xlint:all -d target/javac -cp "$${CLOJURE_JARS:-$$(cat $(PATHS)/run)}" $(JAVA_SOURCES)
 	@touch $@
 
 demo: build ## a Clojure flow, a worker and a handler script review this project's own sources
@@ -80,11 +76,12 @@ $(PATHS)/run: deps.edn clj/errand/impl/build.clj $(PATHS)/tools $(if $(MISSING_J
 	@$(JAVA) -cp "clj:$$(cat $(PATHS)/tools)" clojure.main -m errand.impl.build $(PATHS) test demo dev >&2
 	@touch $@
 
-$(PATHS)/tools: deps.edn Makefile $(if $(MISSING_JARS),FORCE) | maven
+$(PATHS)/tools: deps.edn Makefile $(if $(MISSING_JARS),FORCE) | tools maven
 	@mkdir -p $(PATHS)
 	@printf '%s' '$(POM)' >$(PATHS)/pom.xml
 	@echo 'fetching tools.deps $(TOOLS_DEPS) with Maven' >&2
-	@$(MVN) -B -q -Dstyle.color=never -f $(PATHS)/pom.xml $(DEPENDENCY_PLUGIN):build-classpath -Dmdep.outputFile=tools.new >&2
+	@$(MVN) -B -q -Dstyle.color=never -f $(PATHS)/pom.xml $(DEPENDENCY_PLUGIN):build-classpath \
+		-Dmdep.outputFile=tools.new >&2
 	@mv $(PATHS)/tools.new $@
 
 POM := <project><modelVersion>4.0.0</modelVersion><groupId>errand</groupId><artifactId>tools</artifactId>$\
@@ -96,7 +93,8 @@ POM := <project><modelVersion>4.0.0</modelVersion><groupId>errand</groupId><arti
 tools:
 	@lacks() { echo "make: $$1" >&2; missing=1; }; missing=0; \
 	command -v $(CARGO) >/dev/null || lacks 'cargo is missing: install Rust, see https://rustup.rs'; \
-	command -v $${CC:-cc} >/dev/null || lacks 'a C compiler is missing: install gcc or clang (Debian: apt install gcc; macOS: xcode-select --install)'; \
+	command -v $${CC:-cc} >/dev/null || \
+		lacks 'a C compiler is missing: install gcc or clang (Debian: apt install gcc; macOS: xcode-select --install)'; \
 	if command -v $(JAVAC) >/dev/null; then \
 		found=$$($(JAVAC) -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p'); \
 		test "$${found:-0}" -ge 17 || lacks "the JDK is version $$found, 17 or later is needed: set JAVA_HOME to one"; \
@@ -104,4 +102,5 @@ tools:
 	exit $$missing
 
 maven:
-	@command -v $(MVN) >/dev/null || { echo 'make: mvn is missing: install Maven (Debian: apt install maven; macOS: brew install maven)' >&2; exit 1; }
+	@command -v $(MVN) >/dev/null || \
+		{ echo 'make: mvn is missing: install Maven (Debian: apt install maven; macOS: brew install maven)' >&2; exit 1; }

@@ -26,7 +26,8 @@ trap 'exit 130' INT TERM
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 native=--enable-native-access=ALL-UNNAMED
 "$java" $native -version >/dev/null 2>&1 || native=
-"$java" $native -cp "$(cat target/classpath/demo)" clojure.main -m review src/engine src/store src/job src/value clj examples
+"$java" $native -cp "$(cat target/classpath/demo)" clojure.main -m review \
+    src/engine src/store src/job src/value clj examples
 
 end_worker || { echo "demo: the worker ended with status $?; see $log" >&2; exit 1; }
 echo

@@ -46,12 +46,16 @@
     (println (format "%-16s %-11s %6s %7s  %s" (:path payload) status files lines (:summary result)))))
 
 (defn -main
-  "Reviews the first of `folders` as a job and all of them as a batch; the exit status is 1 unless every review ended well."
+  "Reviews the first of `folders` as a job, then all of them as a batch.
+  The exit status is 1 unless every review ended well."
   [& folders]
   (let [job (review-one (first folders))
         _ (show (str "One job: " (first folders)) job)
         batch (review-all folders)]
-    (show (str "One batch: " (count folders) " folders") (update batch :jobs (partial mapv #(dissoc % :attempts))))
+    (show (str "One batch: " (count folders) " folders") batch)
     (show-table batch)
     (flush)
-    (System/exit (if (and (#{"succeeded" "no_changes"} (:status job)) (= "completed" (:status batch))) 0 1))))
+    (System/exit (if (and (#{"succeeded" "no_changes"} (:status job))
+                          (= "completed" (:status batch)))
+                   0
+                   1))))

@@ -7,11 +7,13 @@ set -eu
 
 path=$(sed -n 's/.*"path"[[:space:]]*:[[:space:]]*"\([^"\\]*\)".*/\1/p' "$BREYTA_JOB_PAYLOAD_FILE" | head -n 1)
 if [ ! -d "$path" ]; then
-    exec breyta jobs worker fail --code no_such_folder --message "folder does not exist: \"$path\"" --detail path="$path"
+    exec breyta jobs worker fail --code no_such_folder \
+        --message "folder does not exist: \"$path\"" --detail path="$path"
 fi
 
 sources=$BREYTA_JOB_DIR/sources
-find "$path" -type f \( -name '*.rs' -o -name '*.clj' -o -name '*.java' -o -name '*.sh' -o -name '*.sql' \) | sort >"$sources"
+find "$path" -type f \( -name '*.rs' -o -name '*.clj' -o -name '*.java' -o -name '*.sh' -o -name '*.sql' \) |
+    sort >"$sources"
 files=$(awk 'END { print NR }' "$sources")
 breyta jobs worker progress --status running --message "reading $path, files: $files" --metric files="$files"
 
