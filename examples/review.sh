@@ -29,7 +29,7 @@ breyta jobs worker progress --status running --message "read $lines lines, findi
 # The findings as JSON, at most 20; the counts say how many there are of each kind.
 outputs=$(awk -F '\t' '
     function json(text) {
-        gsub(/\\/, "\\\\", text)
+        gsub(/\\/, "&&", text)
         gsub(/"/, "\\\"", text)
         gsub(/[[:cntrl:]]/, " ", text)
         return "\"" text "\""
