@@ -54,7 +54,7 @@ target/javac.stamp: $(JAVA_SOURCES) clj/errand/impl Makefile $(if $(CLOJURE_JARS
 	@touch $@
 
 demo: build ## a Clojure flow, a worker and a handler script review this project's own sources
-	@examples/demo.sh
+	@JAVA='$(JAVA)' examples/demo.sh
 
 test: tools maven ## every test: Rust, and Clojure on the default and on the newest JDK
 	@MAKE='$(MAKE)' CARGO='$(CARGO)' tests/run.sh

@@ -23,7 +23,7 @@ end_worker() {
 trap 'end_worker || true; echo "demo: failed; the worker wrote:" >&2; tail -n 20 "$log" >&2' EXIT
 trap 'exit 130' INT TERM
 
-java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+java=${JAVA:-${JAVA_HOME:+$JAVA_HOME/bin/}java}
 native=--enable-native-access=ALL-UNNAMED
 "$java" $native -version >/dev/null 2>&1 || native=
 "$java" $native -cp "$(cat target/classpath/demo)" clojure.main -m review \

@@ -19,6 +19,14 @@ count() {
     fi
 }
 
+# A JDK that warns about native access was not told of it by our own command.
+quiet() {
+    if grep -q 'WARNING: .*restricted method\|WARNING: .*native access' "$log"; then
+        echo "the JDK warned about native access"
+        failed=$((failed + 1))
+    fi
+}
+
 # Runs "$@" with its output shown and kept in $log; the status of a pipe would be that of tee.
 shown() {
     { "$@" 2>&1; echo $? >"$log.status"; } | tee "$log"
@@ -69,19 +77,26 @@ clojure() {
     shown "$java" $native -cp "$(cat target/classpath/test)" clojure.main -m errand.test-runner
     set -- $(sed -n 's/^clojure tests: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
     count "${1:-0}" "${2:-1}" "$status"
-    if grep -q 'WARNING: .*restricted method\|WARNING: .*native access' "$log"; then
-        echo "the JDK warned about native access"
-        failed=$((failed + 1))
-    fi
+    quiet
+}
+
+demo() {
+    log=$logs/demo.log
+    echo "== Demo on JDK $(major "$1")"
+    shown env JAVA="$1" examples/demo.sh
+    if [ "$status" -eq 0 ]; then count 1 0 0; else count 0 1 "$status"; fi
+    quiet
 }
 
 build
 rust
 default=${JAVA_HOME:+$JAVA_HOME/bin/java}
 default=${default:-$(command -v java)}
-clojure "$default"
 latest=$(newest)
-if [ "$(major "$latest")" != "$(major "$default")" ]; then clojure "$latest"; fi
+if [ "$(major "$latest")" = "$(major "$default")" ]; then latest=; fi
+clojure "$default"
+if [ -n "$latest" ]; then clojure "$latest"; fi
+demo "${latest:-$default}"
 
 echo "$passed passed, $failed failed" | tee "$logs/total"
 [ "$failed" -eq 0 ]
