@@ -34,7 +34,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("notify", &["store/sqlite/mod.rs"]),
     ("num_bigint", &["value/"]),
     ("num_integer", &["value/"]),
-    ("rusqlite", &["store/sqlite"]),
+    // The help only asks for its version.
+    ("rusqlite", &["store/sqlite", "cli/help.rs"]),
     ("rustix", &["engine/clock.rs", "store/sqlite/", "worker/"]),
     ("serde", &["cli/", "http/", "value/", "worker/"]),
     ("serde_json", &["cli/", "http/", "value/json.rs", "worker/"]),
@@ -135,7 +136,9 @@ fn library_code_does_not_unwrap() {
 #[test]
 fn every_file_says_what_it_owns() {
     no_complaints(|source| {
-        let header = source.text.lines().take_while(|line| line.starts_with("//!")).count();
+        let header = source.text.lines().take_while(|line| line.starts_with("//!"));
+        // A table is looked up, not read.
+        let header = header.filter(|line| !line.starts_with("//! |")).count();
         match header {
             0 => vec![(1, "no //! header says what this file owns".to_owned())],
             1..=8 => Vec::new(),

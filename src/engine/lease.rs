@@ -244,7 +244,13 @@ impl Work<'_> {
         let attempt = self.tx.attempt(job.seq, job.facts.attempt)?;
         let attempt = attempt.ok_or_else(|| store::Error::Corrupt(format!("attempt of job {} is gone", job.seq)))?;
         let ended_at = Some(self.now.wall_ms);
-        Ok(self.tx.end_attempt(&Attempt { ended_at, outcome: Some(outcome.name().into()), error, settled_by, ..attempt })?)
+        Ok(self.tx.end_attempt(&Attempt {
+            ended_at,
+            outcome: Some(outcome.name().into()),
+            error,
+            settled_by,
+            ..attempt
+        })?)
     }
 }
 
