@@ -40,6 +40,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("serde", &["cli/", "http/", "value/", "worker/"]),
     ("serde_json", &["cli/", "http/", "value/json.rs", "worker/"]),
     ("sha2", &["engine/submit.rs"]),
+    ("strsim", &["api/"]),
     ("thiserror", &[""]),
     ("tokio", &["http/", "worker/"]),
     ("uuid", &["engine/", "value/", "worker/"]),

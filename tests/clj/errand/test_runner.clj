@@ -54,7 +54,7 @@
   [what error]
   (swap! outcome update :failed inc)
   (println (str "\nFAILED " what))
-  (stacktrace/print-cause-trace error 20)
+  (stacktrace/print-cause-trace error 6)
   (println))
 
 (defn- run-namespace! [name]
