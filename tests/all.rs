@@ -1,5 +1,5 @@
 //! The Rust tests, one binary.
 
-mod support;
-
 mod engine;
+mod support;
+mod tidy;
