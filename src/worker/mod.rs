@@ -2,7 +2,9 @@
 //! alive, and reports how it ended. It speaks to a client in the names of JSON, as handlers do.
 //! It does not know argv, nor the rules about jobs: what it may do is what the client answers.
 
+mod attempt;
 mod calls;
+mod claim;
 mod environment;
 mod folder;
 mod helpers;
