@@ -1,1 +1,5 @@
 //! The Rust tests, one binary.
+
+mod cli;
+mod program;
+mod worker;

@@ -57,21 +57,15 @@ pub fn read_file(path: &Path, flag: &str) -> Result<Text, Error> {
 impl Text {
     /// The text as the caller's own data.
     pub fn open(&self) -> Result<Value, Error> {
-        const NAME: &str = "value";
-        if self.is_edn {
-            let wrapped = edn::read(&self.text).map(|_| format!("{{:{NAME} {}\n}}", self.text));
-            return self.only(wrapped.and_then(|wrapped| edn::read_open(&wrapped, &[NAME])));
+        if !self.is_edn {
+            return json::read_text(self.text.as_bytes()).map_err(|fault| self.malformed("JSON", &fault.message));
         }
-        serde_json::from_str::<serde::de::IgnoredAny>(&self.text)
-            .map_err(|e| self.malformed("JSON", &e.to_string()))?;
-        self.only(json::read(format!("{{\"{NAME}\":{}}}", self.text).as_bytes(), &[NAME]))
-    }
-
-    fn only(&self, wrapped: Result<Value, crate::value::Fault>) -> Result<Value, Error> {
-        match wrapped {
-            Ok(Value::Map(mut entries)) if entries.len() == 1 => Ok(entries.remove(0).1),
-            Ok(_) => Err(self.malformed("value", "more than one is given")),
-            Err(fault) => Err(self.malformed("value", &fault.message)),
+        // Read by itself first: text that goes on after one value cannot add to the map around it.
+        const NAME: &str = "value";
+        let read = edn::read(&self.text).and_then(|_| edn::read_open(&format!("{{:{NAME} {}\n}}", self.text), &[NAME]));
+        match read.map_err(|fault| self.malformed("EDN", &fault.message))?.get(NAME) {
+            Some(value) => Ok(value.clone()),
+            None => unreachable!("the map has the one key that was written"),
         }
     }
 
@@ -80,8 +74,6 @@ impl Text {
         if self.is_edn {
             return edn::read_open(&self.text, open).map_err(|fault| self.malformed("EDN", &fault.message));
         }
-        serde_json::from_str::<serde::de::IgnoredAny>(&self.text)
-            .map_err(|e| self.malformed("JSON", &e.to_string()))?;
         let value = json::read(self.text.as_bytes(), open).map_err(|fault| self.malformed("JSON", &fault.message))?;
         Ok(kebab(value))
     }
