@@ -3,7 +3,7 @@
 
 use super::source::{self, Text};
 use crate::api::{Command, Error, Field, Kind};
-use crate::value::{MapBuilder, Value};
+use crate::value::Value;
 use crate::worker::pairs_over;
 use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, value_parser};
 use std::path::PathBuf;
@@ -26,7 +26,6 @@ const SECRETS: &[(&str, &[&str])] = &[("lease-token", &["ERRAND_LEASE_TOKEN", "B
 
 /// What of a job submitted in a batch is the caller's own data.
 const JOB_DATA: &[&str] = &["payload", "metadata"];
-const ARTIFACT_DATA: &[&str] = &["metadata"];
 
 fn twin(table: &'static [(&'static str, &'static str)], name: &str) -> Option<&'static str> {
     table.iter().find(|(field, _)| *field == name).map(|(_, twin)| *twin)
@@ -120,13 +119,13 @@ fn file_arg(field: &'static Field, name: &str) -> Arg {
         .help(format!("file with --{name}: JSON, or EDN by its extension .edn; - is standard input"))
 }
 
-/// The arguments of a command as the flags gave them; what was not given is absent.
+/// The arguments of a command as the flags gave them, under the names of its fields; what was not given is absent.
 pub fn arguments(command: &Command, matches: &ArgMatches) -> Result<Value, Error> {
-    let mut args = MapBuilder::new();
+    let mut args = Vec::new();
     for field in command.fields {
-        args = args.put_some(field.name, argument(field, matches)?);
+        args.extend(argument(field, matches)?.map(|value| (Value::str(field.name), value)));
     }
-    Ok(args.build())
+    Ok(Value::Map(args))
 }
 
 fn argument(field: &Field, matches: &ArgMatches) -> Result<Option<Value>, Error> {
@@ -135,9 +134,9 @@ fn argument(field: &Field, matches: &ArgMatches) -> Result<Option<Value>, Error>
         Kind::Bool => matches.get_one::<bool>(field.name).map(|given| Value::Bool(*given)),
         Kind::Int(..) => matches.get_one::<i64>(field.name).map(|given| Value::Int(*given)),
         Kind::Millis(..) => matches.get_one::<String>(field.name).map(|given| millis(given)),
-        Kind::Labels(_) => labels(field, matches),
+        Kind::Labels(_) => labels(field, matches)?,
         Kind::Open(_) => open(field, name, matches)?,
-        Kind::Artifacts => source::text(matches, field.name, name)?.map(|text| text.ours(ARTIFACT_DATA)).transpose()?,
+        Kind::Artifacts => source::text(matches, field.name, name)?.map(|text| text.open()).transpose()?,
         Kind::Jobs => jobs(field, matches)?,
         Kind::Backoff => matches.get_one::<String>(field.name).map(|given| backoff(given)).transpose()?,
         Kind::Word(_) => matches.get_one::<String>(field.name).map(|given| Value::str(given.as_str())),
@@ -154,9 +153,14 @@ fn millis(given: &str) -> Value {
     given.parse::<i64>().map_or_else(|_| Value::str(given), Value::Int)
 }
 
-fn labels(field: &Field, matches: &ArgMatches) -> Option<Value> {
-    let given = matches.get_many::<(String, String)>(field.name)?;
-    Some(Value::Map(given.map(|(name, value)| (Value::str(name.as_str()), Value::str(value.as_str()))).collect()))
+fn labels(field: &Field, matches: &ArgMatches) -> Result<Option<Value>, Error> {
+    let Some(given) = matches.get_many::<(String, String)>(field.name) else { return Ok(None) };
+    let labels: serde_json::Map<_, _> = given.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    data("--label", &labels.into()).map(Some)
+}
+
+fn data(flag: &str, json: &serde_json::Value) -> Result<Value, Error> {
+    Text { flag: flag.into(), text: json.to_string(), is_edn: false }.open()
 }
 
 fn open(field: &Field, name: &str, matches: &ArgMatches) -> Result<Option<Value>, Error> {
@@ -167,7 +171,7 @@ fn open(field: &Field, name: &str, matches: &ArgMatches) -> Result<Option<Value>
     }
     let base = whole.map(|text| text.json()).transpose()?;
     let merged = pairs_over(base, pairs).unwrap_or_default();
-    Text { flag: format!("--{name}"), text: merged.to_string(), is_edn: false }.open().map(Some)
+    data(&format!("--{name}"), &merged).map(Some)
 }
 
 fn jobs(field: &Field, matches: &ArgMatches) -> Result<Option<Value>, Error> {

@@ -71,11 +71,9 @@ impl Text {
 
     /// The text as arguments of ours, in which what stands under a name in `open` is the caller's own data.
     pub fn ours(&self, open: &[&str]) -> Result<Value, Error> {
-        if self.is_edn {
-            return edn::read_open(&self.text, open).map_err(|fault| self.malformed("EDN", &fault.message));
-        }
-        let value = json::read(self.text.as_bytes(), open).map_err(|fault| self.malformed("JSON", &fault.message))?;
-        Ok(kebab(value))
+        let read = if self.is_edn { edn::read_open(&self.text, open) } else { json::read(self.text.as_bytes(), open) };
+        let form = if self.is_edn { "EDN" } else { "JSON" };
+        read.map(kebab).map_err(|fault| self.malformed(form, &fault.message))
     }
 
     /// The text as JSON, for what goes into files of a handler.
@@ -100,7 +98,15 @@ fn kebab(value: Value) -> Value {
 }
 
 fn kebab_key(key: Value) -> Value {
-    let Value::Str(name) = key else { return key };
+    match key {
+        Value::Keyword(name) => Value::str(name.as_ref()),
+        Value::Str(name) => Value::str(kebab_name(&name)),
+        other => other,
+    }
+}
+
+/// The kebab-case twin of a camelCase name.
+fn kebab_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 4);
     for c in name.chars() {
         if c.is_ascii_uppercase() {
@@ -108,7 +114,7 @@ fn kebab_key(key: Value) -> Value {
         }
         out.push(c.to_ascii_lowercase());
     }
-    Value::Keyword(out.into())
+    out
 }
 
 /// A secret from its flag, the file that its twin names, or the first of these variables that is set.

@@ -2,18 +2,24 @@
 //! It does not decide when the wait is over: the command does.
 
 use crate::api::{self, Client, Code, Command, Error, Names, Reply};
-use crate::value::{MapBuilder, Value};
+use crate::value::Value;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+const BATCH_ID: &str = "batch-id";
 const REFRESH: Duration = Duration::from_millis(500);
 
 /// Waits, and makes an error of a wait that ended before what was awaited.
 pub fn ask(client: &dyn Client, command: &Command, args: Value) -> Reply {
-    let batch = args.get("batch-id").cloned();
+    let batch = match &args {
+        Value::Map(entries) => {
+            entries.iter().find(|(name, _)| name.as_str() == Some(BATCH_ID)).map(|(_, id)| id.clone())
+        }
+        _ => None,
+    };
     let reply = match batch {
         Some(batch) if std::io::stderr().is_terminal() => with_bar(client, command, args, &batch),
         _ => api::ask(client, command.name, args, Names::Flag),
@@ -56,7 +62,8 @@ fn with_bar(client: &dyn Client, command: &Command, args: Value, batch: &Value) 
 }
 
 fn show(client: &dyn Client, batch: &Value, bar: &ProgressBar) {
-    let args = MapBuilder::new().put("batch-id", batch.clone()).put("include-jobs?", false).build();
+    let args = [(BATCH_ID, batch.clone()), ("include-jobs?", false.into())];
+    let args = Value::Map(args.map(|(name, value)| (Value::str(name), value)).to_vec());
     let Ok(reply) = api::ask(client, "jobs.batches.get", args, Names::Flag) else { return };
     let Some(batch) = reply.get("batch") else { return };
     let number = |value: Option<&Value>| match value {

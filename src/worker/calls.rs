@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Names under which a caller's own data stands, in the arguments that a worker sends.
-pub const OPEN: &[&str] = &["payload", "metadata", "outputs", "metrics", "details", "workerInfo"];
+pub const OPEN: &[&str] = &["outputs", "metrics", "details", "worker-info", "artifacts", "worker-labels"];
 
 /// Runs one command. The client is called on a thread for blocking work, since a store that is busy with another
 /// process's transaction may hold its caller, and timers must go on meanwhile.

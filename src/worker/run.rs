@@ -11,7 +11,7 @@ use crate::value::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch as channel};
 use tokio::task::JoinSet;
 
@@ -116,13 +116,13 @@ fn drain_on_signals() -> std::io::Result<channel::Receiver<Drain>> {
     let (tell, told) = channel::channel(Drain::No);
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut terminations = signal(SignalKind::terminate())?;
-    let mut hangups = signal(SignalKind::hangup())?;
+    let mut hangups = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = interrupts.recv() => {}
                 _ = terminations.recv() => {}
-                _ = hangups.recv() => {}
+                () = arrival(&mut hangups) => {}
             }
             tell.send_modify(|drain| *drain = drain.next());
             say(match *tell.borrow() {
@@ -133,6 +133,20 @@ fn drain_on_signals() -> std::io::Result<channel::Receiver<Drain>> {
         }
     });
     Ok(told)
+}
+
+async fn arrival(signals: &mut Option<Signal>) {
+    match signals {
+        Some(signals) => drop(signals.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether we were started to outlive the terminal (`nohup`); listening would undo that.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 async fn claim_all(worker: &Arc<Worker>) -> Outcome {
