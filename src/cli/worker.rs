@@ -54,9 +54,9 @@ fn run_command() -> Command {
             Arg::new("command")
                 .value_name("CMD ARG")
                 .num_args(1..)
-                .last(true)
+                .trailing_var_arg(true)
                 .value_parser(value_parser!(OsString))
-                .help("the handler and its arguments, after --"),
+                .help("the handler and its arguments, after the flags; -- may stand before them"),
         )
         .arg(text("worker-id", "ID").help("who works; host name and process id when absent"))
         .arg(text("batch-id", "ID").help("take this batch's jobs only"))

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch as channel};
 
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
+const FORGET_MAX: Duration = Duration::from_secs(2);
 
 /// What came of claiming.
 pub enum Claimed {
@@ -75,8 +76,9 @@ async fn reply_or_drain(
         reply = &mut told => (reply.ok(), false),
         _ = drain.wait_for(|drain| *drain != Drain::No) => {
             pending.forget();
-            // A claim that was made in the same moment has been answered, or never will be.
-            (told.try_recv().ok(), true)
+            // A claim that was made in the same moment is answered, or given back before this is dropped.
+            let told = tokio::time::timeout(FORGET_MAX, told).await;
+            (told.ok().and_then(Result::ok), true)
         }
     }
 }
