@@ -47,16 +47,40 @@ const fn row(
 
 /// Every code, in the order of `Code`.
 pub const CODES: &[CodeRow] = &[
-    row(Code::InvalidArgument, "invalid-argument", Some(400), 2, false, "incorrect", "an argument is missing, unknown or malformed; nothing was written"),
+    row(
+        Code::InvalidArgument,
+        "invalid-argument",
+        Some(400),
+        2,
+        false,
+        "incorrect",
+        "an argument is missing, unknown or malformed; nothing was written",
+    ),
     row(Code::Unauthenticated, "unauthenticated", Some(401), 3, false, "forbidden", "no key, or one that is not valid"),
     row(Code::Forbidden, "forbidden", Some(403), 3, false, "forbidden", "the key does not allow this"),
     row(Code::NotFound, "not-found", Some(404), 4, false, "not-found", "no such job or batch in this workspace"),
     row(Code::Refused, "refused", Some(409), 5, false, "conflict", "the state of the job forbids it"),
     row(Code::LeaseLost, "lease-lost", Some(409), 5, false, "conflict", "the lease token is not the job's current one"),
     row(Code::PayloadTooLarge, "payload-too-large", Some(413), 2, false, "incorrect", "a value is over its limit"),
-    row(Code::AwaitTimeout, "await-timeout", None, 6, true, "interrupted", "the bound of the wait was reached; the job goes on"),
+    row(
+        Code::AwaitTimeout,
+        "await-timeout",
+        None,
+        6,
+        true,
+        "interrupted",
+        "the bound of the wait was reached; the job goes on",
+    ),
     row(Code::Closed, "closed", None, 2, false, "incorrect", "the engine was closed"),
-    row(Code::Unavailable, "unavailable", Some(503), 75, true, "unavailable", "the store is busy, unreachable or shutting down"),
+    row(
+        Code::Unavailable,
+        "unavailable",
+        Some(503),
+        75,
+        true,
+        "unavailable",
+        "the store is busy, unreachable or shutting down",
+    ),
     row(Code::Internal, "internal", Some(500), 70, false, "fault", "a fault of ours; details are in the log"),
 ];
 
