@@ -26,10 +26,12 @@ const NO_TICKET: i64 = 0;
 pub extern "system" fn JNI_OnLoad(_vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
         let event = MapBuilder::new()
             .put("event", "panic")
             .put("level", "error")
-            .put("message", panic.payload_as_str().unwrap_or("panic without a message"))
+            .put("message", text.unwrap_or("panic without a message"))
             .put_some("at", place)
             .build();
         QUEUE.push(NO_TICKET, Ok(event));
