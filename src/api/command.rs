@@ -1,4 +1,8 @@
-//! The table of commands: name, what it does, fields, how it runs. Every surface reads it; none repeats it.
+//! The table of commands: name, what it does, fields. Every surface reads it; none repeats it.
+//! It does not run them: `run.rs` does.
+
+use super::run::{self, Run};
+use crate::job::limits;
 
 /// One command.
 pub struct Command {
@@ -7,11 +11,11 @@ pub struct Command {
     /// What it does, in one sentence.
     pub doc: &'static str,
     pub fields: &'static [Field],
-    /// Whether it can change durable state.
-    pub mutates: bool,
+    pub run: Run,
 }
 
 /// One argument of a command.
+#[derive(Debug)]
 pub struct Field {
     /// The kebab-case name, as in Clojure; the other names follow from it.
     pub name: &'static str,
@@ -25,27 +29,30 @@ pub struct Field {
 pub enum Kind {
     /// Text of 1 to so many bytes.
     Text(usize),
+    /// Text of 0 to so many bytes.
+    Message(usize),
+    /// 1 to 128 characters of `A-Z a-z 0-9 . _ : / -`.
     JobType,
     /// A whole number within the bounds.
     Int(i64, i64),
     /// Whole milliseconds or a duration such as "10s", within the bounds in milliseconds.
     Millis(i64, i64),
     Bool,
-    /// One of these words.
+    /// One of these words, as text or a keyword.
     Word(&'static [&'static str]),
     /// The caller's own data, of at most so many bytes of EDN text.
     Open(usize),
-    /// A map with at most so many entries, text to text.
+    /// A map with at most so many entries, each name and value text of at most `limits::KEY_MAX` bytes.
     Labels(usize),
-    /// `{:payload :metadata :max-attempts}` maps of `jobs.batches.create`.
+    /// `{:payload :metadata :max-attempts}` maps, 1 to `limits::BATCH_JOBS_MAX` of them.
     Jobs,
-    /// Maps of artifacts, or a lone one.
+    /// Maps of artifacts, at most `limits::ARTIFACTS_MAX`, or a lone one.
     Artifacts,
     /// How the delay between scheduled checks grows: `:constant`, or `{:type … :factor … :max …}`.
     Backoff,
 }
 
-/// How a caller spells names: in errors, and in the arguments that it gives.
+/// How a caller spells names: in the arguments that it gives and in the errors that it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     /// `:job-type`
@@ -56,10 +63,256 @@ pub enum Names {
     Flag,
 }
 
-/// Every command, in the order of the documentation.
-pub const COMMANDS: &[Command] = &[];
+impl Command {
+    /// Whether it can change durable state.
+    pub fn mutates(&self) -> bool {
+        !matches!(self.run, Run::Read(_) | Run::Await(_))
+    }
+}
 
 /// The command of that name.
 pub fn command(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
+
+const fn need(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+    Field { name, kind, required: true, doc }
+}
+
+const fn may(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+    Field { name, kind, required: false, doc }
+}
+
+pub const JOB_STATUSES: &[&str] =
+    &["queued", "leased", "started", "running", "succeeded", "no_changes", "failed", "cancelled", "timed_out"];
+pub const BATCH_STATUSES: &[&str] = &["queued", "running", "completed", "failed", "partially_failed", "cancelled"];
+
+const KEY: Kind = Kind::Text(limits::KEY_MAX);
+const NAME: Kind = Kind::Text(limits::NAME_MAX);
+const MESSAGE: Kind = Kind::Message(limits::MESSAGE_MAX);
+const DETAILS: Kind = Kind::Open(limits::DETAILS_MAX);
+const LEASE: Kind = Kind::Millis(limits::LEASE_MIN_MS, limits::LEASE_MAX_MS);
+const WAIT: Kind = Kind::Millis(0, limits::WAIT_MAX_MS);
+const POSITIVE_WAIT: Kind = Kind::Millis(1, limits::WAIT_MAX_MS);
+
+const JOB_TYPE: Field = need("job-type", Kind::JobType, "which workers may take it");
+const JOB_ID: Field = need("job-id", KEY, "the job");
+const BATCH_ID: Field = need("batch-id", KEY, "the batch");
+const TOKEN: Field = need("lease-token", KEY, "the secret that the claim gave; any other is lease-lost");
+const PAYLOAD: Field = may("payload", Kind::Open(limits::PAYLOAD_MAX), "what the worker is to work on; {} when absent");
+const METADATA: Field = may("metadata", Kind::Open(limits::METADATA_MAX), "the caller's own notes");
+const MAX_ATTEMPTS: Field = may(
+    "max-attempts",
+    Kind::Int(1, limits::ATTEMPTS_MAX),
+    "how many lost leases and retryable failures the job may use up; 3 when absent",
+);
+const IDEMPOTENCY_KEY: Field =
+    may("idempotency-key", KEY, "unique in the workspace: the same key gives the same submission back");
+const ROOT_WORKFLOW_ID: Field = may("root-workflow-id", KEY, "the workflow that this belongs to");
+const PARENT_STEP_ID: Field = may("parent-step-id", KEY, "the step that submitted it");
+const FANOUT_STEP_ID: Field = may("fanout-parent-step-id", KEY, "the step whose jobs share a cap");
+const FANOUT_MAX: Field = may(
+    "fanout-max-concurrency",
+    Kind::Int(1, limits::FANOUT_MAX),
+    "cap on jobs under lease at once within the batch, or within (root workflow, fan-out step)",
+);
+const LEASE_DURATION: Field = may("lease-duration", LEASE, "how long the lease lasts; 2m when absent");
+const DETAILS_FIELD: Field = may("details", DETAILS, "the worker's own facts");
+const METRICS: Field = may("metrics", DETAILS, "numbers by name");
+const ARTIFACTS: Field = may("artifacts", Kind::Artifacts, "what was produced: maps with a kind and a label");
+const REASON: Field = may("reason", MESSAGE, "why, for people");
+const LIMIT: Field = may("limit", Kind::Int(1, limits::LIST_MAX), "how many at most; 50 when absent");
+const CURSOR: Field = may("cursor", KEY, "next-cursor of the page before");
+const SHOWN: Field =
+    may("limit", Kind::Int(1, limits::BATCH_SHOWN_MAX), "how many of the batch's jobs at most; 100 when absent");
+const TIMEOUT: Field = may("timeout-ms", WAIT, "how long to wait at most; 5m when absent and no max-attempts is given");
+const INTERVAL: Field = may("interval", POSITIVE_WAIT, "delay between scheduled checks; 1s when absent");
+const CHECKS: Field = may("max-attempts", Kind::Int(1, limits::CHECKS_MAX), "how many scheduled checks at most");
+const BACKOFF: Field =
+    may("backoff", Kind::Backoff, "how the delay between scheduled checks grows; constant when absent");
+
+/// Every command, in the order of the documentation.
+pub static COMMANDS: &[Command] = &[
+    Command {
+        name: "jobs.create",
+        doc: "Stores one queued job and gives it back.",
+        fields: &[
+            JOB_TYPE,
+            PAYLOAD,
+            METADATA,
+            MAX_ATTEMPTS,
+            IDEMPOTENCY_KEY,
+            ROOT_WORKFLOW_ID,
+            PARENT_STEP_ID,
+            FANOUT_STEP_ID,
+            FANOUT_MAX,
+        ],
+        run: Run::Write(run::Class::Bulk, run::create),
+    },
+    Command {
+        name: "jobs.list",
+        doc: "Lists jobs, newest first, a page at a time.",
+        fields: &[
+            may("job-type", Kind::JobType, "only these"),
+            may("batch-id", KEY, "only this batch's"),
+            may("status", Kind::Word(JOB_STATUSES), "only these"),
+            may("full?", Kind::Bool, "whether to give payloads, results and histories too; false when absent"),
+            LIMIT,
+            CURSOR,
+        ],
+        run: Run::Read(run::list),
+    },
+    Command {
+        name: "jobs.get",
+        doc: "Reads the latest state of one job.",
+        fields: &[JOB_ID],
+        run: Run::Read(run::get),
+    },
+    Command {
+        name: "jobs.claim",
+        doc: "Leases the next due job of a type to a worker, or gives no job when nothing is due.",
+        fields: &[
+            JOB_TYPE,
+            need("worker-id", NAME, "who works on it"),
+            may("batch-id", KEY, "only this batch's jobs"),
+            may("worker-labels", Kind::Labels(limits::LABELS_MAX), "facts about the worker, recorded on the job"),
+            LEASE_DURATION,
+            may("request-id", KEY, "repeated while the lease lives, it gives the same claim again"),
+            may("wait-ms", WAIT, "how long to wait for a job; not at all when absent"),
+        ],
+        run: Run::Claim(run::claim),
+    },
+    Command {
+        name: "jobs.heartbeat",
+        doc: "Extends the lease and tells the worker to go on, to cancel or to drain.",
+        fields: &[JOB_ID, TOKEN, LEASE_DURATION],
+        run: Run::Write(run::Class::Urgent, run::heartbeat),
+    },
+    Command {
+        name: "jobs.progress",
+        doc: "Reports progress and extends the lease; fields that are given replace, artifacts append.",
+        fields: &[
+            JOB_ID,
+            TOKEN,
+            may("status", Kind::Word(&["leased", "started", "running"]), "how far it is; a lower one is ignored"),
+            may("message", MESSAGE, "what it does now, for people"),
+            DETAILS_FIELD,
+            METRICS,
+            ARTIFACTS,
+        ],
+        run: Run::Write(run::Class::Urgent, run::progress),
+    },
+    Command {
+        name: "jobs.complete",
+        doc: "Ends the job with a result.",
+        fields: &[
+            JOB_ID,
+            TOKEN,
+            may("status", Kind::Word(&["succeeded", "no_changes", "cancelled"]), "succeeded when absent"),
+            may("summary", MESSAGE, "the result in a sentence"),
+            may("outputs", Kind::Open(limits::OUTPUTS_MAX), "the result itself"),
+            METRICS,
+            ARTIFACTS,
+            may("worker-info", DETAILS, "what did it, and where"),
+        ],
+        run: Run::Write(run::Class::Urgent, run::complete),
+    },
+    Command {
+        name: "jobs.fail",
+        doc: "Ends the job as failed, for good unless it is marked retryable and has attempts left.",
+        fields: &[
+            JOB_ID,
+            TOKEN,
+            may("message", MESSAGE, "what went wrong, for people"),
+            may("code", KEY, "what went wrong, for programs"),
+            DETAILS_FIELD,
+            ARTIFACTS,
+            may("retryable", Kind::Bool, "whether another attempt may help; false when absent"),
+            may("retry-after-ms", WAIT, "delay of the next attempt; grows from 1s to 5m when absent"),
+        ],
+        run: Run::Write(run::Class::Urgent, run::fail),
+    },
+    Command {
+        name: "jobs.release",
+        doc: "Gives the job back unfinished, at no cost to its attempts.",
+        fields: &[JOB_ID, TOKEN, REASON],
+        run: Run::Write(run::Class::Urgent, run::release),
+    },
+    Command {
+        name: "jobs.cancel",
+        doc: "Cancels a queued job, or asks the worker of an active one to stop.",
+        fields: &[JOB_ID, REASON],
+        run: Run::Write(run::Class::Urgent, run::cancel),
+    },
+    Command {
+        name: "jobs.retry",
+        doc: "Queues a failed, timed out or cancelled job again.",
+        fields: &[JOB_ID],
+        run: Run::Write(run::Class::Urgent, run::retry),
+    },
+    Command {
+        name: "jobs.await",
+        doc: "Waits until the job is terminal or the wait's bound is reached, and gives its state and which it was.",
+        fields: &[JOB_ID, TIMEOUT, INTERVAL, CHECKS, BACKOFF],
+        run: Run::Await(run::await_job),
+    },
+    Command {
+        name: "jobs.stats",
+        doc: "Counts the jobs of the workspace by type and status.",
+        fields: &[may("job-type", Kind::JobType, "only this type")],
+        run: Run::Read(run::stats),
+    },
+    Command {
+        name: "jobs.batches.create",
+        doc: "Stores a batch of queued jobs of one type, all or none.",
+        fields: &[
+            JOB_TYPE,
+            need("jobs", Kind::Jobs, "1 to 10000 maps of payload, metadata, max-attempts"),
+            METADATA,
+            MAX_ATTEMPTS,
+            IDEMPOTENCY_KEY,
+            ROOT_WORKFLOW_ID,
+            PARENT_STEP_ID,
+            FANOUT_STEP_ID,
+            FANOUT_MAX,
+        ],
+        run: Run::Write(run::Class::Bulk, run::create_batch),
+    },
+    Command {
+        name: "jobs.batches.get",
+        doc: "Reads the latest state of one batch and its first jobs.",
+        fields: &[BATCH_ID, SHOWN, may("include-jobs?", Kind::Bool, "whether to give its jobs; true when absent")],
+        run: Run::Read(run::get_batch),
+    },
+    Command {
+        name: "jobs.batches.await",
+        doc: "Waits until every job of the batch is terminal or the wait's bound is reached.",
+        fields: &[
+            BATCH_ID,
+            TIMEOUT,
+            INTERVAL,
+            CHECKS,
+            BACKOFF,
+            SHOWN,
+            may("include-jobs?", Kind::Bool, "whether to give its jobs; false when absent"),
+        ],
+        run: Run::Await(run::await_batch),
+    },
+    Command {
+        name: "jobs.batches.cancel",
+        doc: "Cancels the queued jobs of a batch and asks the workers of its active ones to stop.",
+        fields: &[BATCH_ID, REASON],
+        run: Run::Write(run::Class::Bulk, run::cancel_batch),
+    },
+    Command {
+        name: "jobs.batches.list",
+        doc: "Lists batches, newest first, a page at a time.",
+        fields: &[
+            may("job-type", Kind::JobType, "only these"),
+            may("status", Kind::Word(BATCH_STATUSES), "only these"),
+            LIMIT,
+            CURSOR,
+        ],
+        run: Run::Read(run::list_batches),
+    },
+];

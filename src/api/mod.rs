@@ -4,6 +4,7 @@
 mod command;
 mod embedded;
 mod error;
+mod run;
 mod step;
 
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
