@@ -34,7 +34,7 @@ fn command(command: &Command) -> Value {
     MapBuilder::new()
         .put("name", command.name)
         .put("doc", command.doc)
-        .put("mutates?", command.mutates)
+        .put("mutates?", command.mutates())
         .put("fields", command.fields.iter().map(field).collect::<Vec<_>>())
         .build()
 }
@@ -51,6 +51,7 @@ fn kind(kind: Kind, to: MapBuilder) -> MapBuilder {
     let bytes = |max: usize| i64::try_from(max).unwrap_or(i64::MAX);
     match kind {
         Kind::Text(max) => to.put("kind", "text").put("max", bytes(max)),
+        Kind::Message(max) => to.put("kind", "message").put("max", bytes(max)),
         Kind::JobType => to.put("kind", "job-type"),
         Kind::Int(min, max) => to.put("kind", "int").put("min", min).put("max", max),
         Kind::Millis(min, max) => to.put("kind", "duration").put("min", min).put("max", max),
