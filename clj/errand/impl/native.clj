@@ -259,10 +259,10 @@
             (throw (invalid "on-event is not a function" [:on-event])))
         args (encode (assoc (dissoc options :on-event) :path (str path)) "options")
         files (register path)
-        pending (try (Native/open args (listener on-event))
-                     (catch Throwable t
-                       (.release files)
-                       (throw t)))
+        ^Pending pending (try (Native/open args (listener on-event))
+                              (catch Throwable t
+                                (.release files)
+                                (throw t)))
         reply (try (.get pending)
                    (catch InterruptedException e
                      (abandon pending files)

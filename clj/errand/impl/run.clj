@@ -112,21 +112,20 @@
         (interrupt! run :lost)
 
         (.compareAndSet beating false true)
-        (let [first? (.compareAndSet announced false true)]
-          (-> ^CompletableFuture
-              (try
-                (if first?
-                  (native/call-async engine "jobs.progress" (assoc lease :status "started") (executor))
-                  (native/call-async engine "jobs.heartbeat" (assoc lease :lease-duration lease-ms) (executor)))
-                (catch Throwable t
-                  (.set beating false)
-                  (throw t)))
-              (.whenComplete (reify BiConsumer
-                               (accept [_ reply failure]
-                                 (.set beating false)
-                                 (if failure
-                                   (refused! run (cause failure))
-                                   (renewed! run asked reply)))))))))
+        (let [renewal (try
+                        (if (.compareAndSet announced false true)
+                          (native/call-async engine "jobs.progress" (assoc lease :status "started") (executor))
+                          (native/call-async engine "jobs.heartbeat" (assoc lease :lease-duration lease-ms) (executor)))
+                        (catch Throwable t
+                          (.set beating false)
+                          (throw t)))]
+          (.whenComplete ^CompletableFuture renewal
+                         (reify BiConsumer
+                           (accept [_ reply failure]
+                             (.set beating false)
+                             (if failure
+                               (refused! run (cause failure))
+                               (renewed! run asked reply))))))))
     (catch Throwable t
       (refused! run t))))
 
