@@ -5,6 +5,15 @@ pub mod binary;
 pub mod edn;
 pub mod json;
 
+mod instant;
+mod keys;
+mod stream;
+mod tree;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
