@@ -175,7 +175,12 @@
 ;; At most one claim of a worker waits for a job, whatever its concurrency, and no thread waits with it. What it
 ;; gets takes a slot; a slot that has handled its job claims the next one at once, and is given up when nothing is due.
 
-(declare wait-for-job!)
+(declare wait-for-job! stop!)
+
+(defn- give-back!
+  "Releases a job that was claimed while the worker stopped."
+  [{:keys [engine lease-ms]} job]
+  (run/release! (run/new-run engine job lease-ms) "worker stopped"))
 
 (defn- slot!
   "Handles a job, and those that are due after it."
@@ -187,14 +192,20 @@
         (when-let [job (try (claim-now! worker)
                             (catch clojure.lang.ExceptionInfo e
                               (run/log :debug "claim failed, it is tried again" e)))]
-          (recur job))))
+          (if (running? worker)
+            (recur job)
+            (give-back! worker job)))))
     (finally
       (swap! state update :busy dec)
       (wait-for-job! worker))))
 
-(defn- take-slot! [{:keys [state] :as worker} job]
-  (swap! state update :busy inc)
-  (.execute (run/executor) (fn [] (slot! worker job))))
+(defn- take-slot!
+  "Begins to handle a claimed job, where the worker was not stopped meanwhile."
+  [{:keys [state] :as worker} job]
+  (let [[before _] (swap-vals! state (fn [s] (cond-> s (= :running (:phase s)) (update :busy inc))))]
+    (if (= :running (:phase before))
+      (.execute (run/executor) (fn [] (slot! worker job)))
+      (give-back! worker job))))
 
 (defn- reserve-wait
   "Marks the waiting claim as under way, where there is none and a slot is free."
@@ -212,27 +223,26 @@
     :else 0))
 
 (defn- claimed!
-  "Heeds the end of a waiting claim."
+  "Heeds the end of the waiting claim."
   [{:keys [state claim] :as worker} job failure waited-ms]
-  (let [running? (running? worker)]
+  (let [next-wait! (fn []
+                     (swap! state assoc :waiting nil :future nil)
+                     (wait-for-job! worker))]
     (cond
-      (and job running?)
-      (do (swap! state (fn [s] (-> s (assoc :waiting nil :future nil) (update :busy inc))))
-          (.execute (run/executor) (fn [] (slot! worker job)))
-          (wait-for-job! worker))
-
       job
-      (run/release! (run/new-run (:engine worker) job (:lease-ms worker)) "worker stopped")
+      (do (take-slot! worker job)
+          (next-wait!))
 
-      running?
-      (if (= :closed (run/code failure))
-        (stop! worker {:grace 0})
-        (let [pause (pause-ms worker failure waited-ms)]
-          (when failure
-            (run/log :warning (str "claim of " (:job-type claim) " failed, it is tried again in " pause " ms") failure))
-          (run/after pause (fn []
-                             (swap! state assoc :waiting nil :future nil)
-                             (wait-for-job! worker))))))))
+      (= :closed (run/code failure))
+      (stop! worker {:grace 0})
+
+      (running? worker)
+      (let [pause (pause-ms worker failure waited-ms)]
+        (when failure
+          (run/log :warning (str "claim of " (:job-type claim) " failed, it is tried again in " pause " ms") failure))
+        (if (zero? (long pause))
+          (next-wait!)
+          (run/after pause next-wait!))))))
 
 (defn- wait-for-job!
   "Lets the worker's one waiting claim be under way, where a slot is free."
@@ -257,12 +267,12 @@
 
 (defn- stop-waiting!
   "Ends the waiting claim. A job that it got at the last moment is asked for again by its request id, and given back."
-  [{:keys [engine claim state lease-ms]}]
+  [{:keys [engine claim state] :as worker}]
   (let [{:keys [waiting future]} @state]
     (when (and waiting (or (nil? future) (.cancel ^CompletableFuture future true)))
       (try
         (when-let [job (:job (native/call engine "jobs.claim" (assoc claim :request-id waiting)))]
-          (run/release! (run/new-run engine job lease-ms) "worker stopped"))
+          (give-back! worker job))
         (catch clojure.lang.ExceptionInfo e
           (run/log :debug "a claim could not be taken back" e))))))
 
@@ -270,10 +280,11 @@
   "Whether the handlers end within so many milliseconds."
   [{:keys [state]} ms]
   (let [idle (promise)
-        key (Object.)]
-    (add-watch state key (fn [_ _ _ s] (when (empty? (:runs s)) (deliver idle true))))
+        key (Object.)
+        none? (fn [s] (and (zero? (:busy s)) (empty? (:runs s))))]
+    (add-watch state key (fn [_ _ _ s] (when (none? s) (deliver idle true))))
     (try
-      (or (empty? (:runs @state))
+      (or (none? @state)
           (true? (deref idle ms false)))
       (finally
         (remove-watch state key)))))

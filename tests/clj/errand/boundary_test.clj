@@ -131,7 +131,8 @@
     (let [back #(:payload (errand/submit {:job-type "t" :payload %}))]
       (is (same? [1 2 3 1.5] (back [(int 1) (short 2) (byte 3) (float 1.5)])))
       (is (same? '(2 3) (back (map inc [1 2]))))
-      (is (same? [{"a" [1]} #{2}] (back [(java.util.HashMap. {"a" (java.util.ArrayList. [1])}) (java.util.HashSet. [2])]))))))
+      (is (same? [{"a" [1]} #{2}] (back [(doto (java.util.HashMap.) (.put "a" (java.util.ArrayList. ^java.util.Collection [1])))
+                                               (doto (java.util.HashSet.) (.add 2))]))))))
 
 ;; Waits
 
@@ -313,8 +314,9 @@
                          "(require 'errand.flow 'errand.worker)
                           (prn (filter #(re-find #\"errand\" (.getName %)) (keys (Thread/getAllStackTraces)))
                                (.exists (java.io.File. \"errand.db\"))
-                               (with-open [r (clojure.java.io/reader \"/proc/self/maps\")]
-                                 (boolean (some #(re-find #\"liberrand\" %) (line-seq r)))))"
+                               (let [maps (java.nio.file.Path/of \"/proc/self/maps\" (make-array String 0))]
+                                 (and (java.nio.file.Files/exists maps (make-array java.nio.file.LinkOption 0))
+                                      (boolean (re-find #\"liberrand\" (java.nio.file.Files/readString maps))))))"
                          "-Derrand.db=/nowhere/errand.db"))]
     (is (= "() false false" (str/trim printed)))))
 

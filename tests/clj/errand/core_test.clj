@@ -205,7 +205,7 @@
 
 (deftest what-cannot-be-opened-says-why
   (let [folder (fixtures/folder)
-        file #(File. ^File folder ^String %)]
+        file (fn ^File [^String name] (File. folder name))]
     (try
       (spit (file "text.db") (apply str (repeat 1000 "this is no database ")))
       (is (= :invalid-argument (code (thrown (errand/open (file "text.db"))))))
@@ -214,8 +214,8 @@
       (is (= :not-found (code (thrown (errand/open (file "jobs.db") {:create? false})))))
       (is (contains? #{:invalid-argument :unavailable} (code (thrown (errand/open folder)))))
       (.close (errand/open (file "read-only.db")))
-      (.setWritable (file "read-only.db") false)
-      (when-not (Files/isWritable (.toPath (file "read-only.db")))
+      (.setWritable ^File (file "read-only.db") false)
+      (when-not (Files/isWritable (.toPath ^File (file "read-only.db")))
         (is (= :unavailable (code (thrown (errand/open (file "read-only.db")))))))
       (doseq [options [{:snyc "full"} {:sync "sometimes"} {:workspace 1} {:fallback-poll "soon"} {:on-event 1} 7]]
         (is (= :invalid-argument (code (thrown (errand/open (file "jobs.db") options)))) (pr-str options)))
