@@ -1,8 +1,172 @@
-//! To be written.
+//! The engine: reads, decides, writes; shares commits, wakes who waits, looks after leases.
+//! It does not know which database it stands on, nor which surface asks.
 
-/// In which order operations that wait share the next commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    Urgent,
-    Bulk,
+mod clock;
+mod commit;
+mod error;
+mod lease;
+mod operate;
+mod settle;
+mod submit;
+mod upkeep;
+mod view;
+mod wait;
+mod waiters;
+mod work;
+
+pub use clock::{Clock, Ids, Now, RandomIds, SystemClock};
+pub use commit::Class;
+pub use error::{Error, Result};
+pub use lease::{Claim, Directive, Held, Report};
+pub use settle::Settle;
+pub use submit::{NewJob, Submit, digest};
+pub use view::{BatchView, Depth, JobView};
+pub use wait::{Bound, Ticket, Waited};
+pub use work::Work;
+
+use crate::store::{Patience, Rows, Store};
+use commit::Committer;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use upkeep::Upkeep;
+
+/// Something that the engine did by itself, or trouble that no caller waits to hear of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// `leases-expired`, `sweep-failed`, `watch-failed`, `upkeep-failed`, `announce-failed`.
+    pub event: &'static str,
+    pub message: String,
+}
+
+/// Told of notices, from the engine's threads: it must not block.
+pub type Tell = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// How an engine runs.
+#[derive(Clone)]
+pub struct Settings {
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    /// How often other processes' commits are looked for besides being woken, while somebody waits.
+    pub fallback_poll: Option<Duration>,
+    /// Whether the engine looks after leases and waiters by itself; tests with a clock of their own switch it off.
+    pub upkeep: bool,
+    pub tell: Tell,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            fallback_poll: Some(Duration::from_secs(1)),
+            upkeep: true,
+            tell: Arc::new(|_| {}),
+        }
+    }
+}
+
+/// Read sessions kept open for the next reader.
+const READERS_MAX: usize = 8;
+
+/// An engine on one store, shared by all who opened it in this process.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    committer: Arc<Committer>,
+    upkeep: Arc<Upkeep>,
+    readers: Mutex<Vec<Box<dyn Rows>>>,
+}
+
+impl Engine {
+    /// Starts an engine on a store: sets the store's clock going, and the engine's own thread.
+    pub fn start(store: Arc<dyn Store>, settings: Settings) -> Result<Arc<Engine>> {
+        let Settings { clock, ids, fallback_poll, upkeep: kept, tell } = settings;
+        let offset_ms = set_clock(&*store, &*clock)?;
+        let upkeep = Upkeep::new(fallback_poll);
+        let after_commit = after_commit(store.clone(), upkeep.clone(), tell.clone());
+        let committer = Arc::new(Committer::new(store.clone(), clock, ids, offset_ms, after_commit));
+        if kept {
+            let started = upkeep.start(store.clone(), committer.clone(), tell);
+            started.map_err(|error| crate::store::Error::Unavailable(format!("thread cannot be started: {error}")))?;
+        }
+        Ok(Arc::new(Engine { store, committer, upkeep, readers: Mutex::default() }))
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Now {
+        self.committer.now()
+    }
+
+    /// Runs `op` in a transaction. The result is given at once where the writer is free and nobody else waits for it;
+    /// else `done` is told it after a shared commit, from a thread of the engine's. `op` may be run more than once.
+    pub fn write<T: Send + 'static>(
+        &self,
+        class: Class,
+        op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> Option<Result<T>> {
+        self.committer.write(class, op, done)
+    }
+
+    /// Runs `read` on one consistent state of what is committed.
+    pub fn read<T>(&self, read: impl FnOnce(&mut dyn Rows, Now) -> Result<T>) -> Result<T> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut rows = match pooled {
+            Some(rows) => rows,
+            None => self.store.reader()?,
+        };
+        rows.hold()?;
+        let result = catch_unwind(AssertUnwindSafe(|| read(&mut *rows, self.now())));
+        let result = result.unwrap_or_else(|panic| Err(Error::Panicked(commit::panic_text(&*panic))));
+        rows.let_go()?;
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS_MAX {
+            readers.push(rows);
+        }
+        result
+    }
+
+    /// Ends every wait with `closed`, commits what is under way, and lets go of the store.
+    pub fn close(&self) {
+        self.upkeep.close();
+        self.committer.close();
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// What follows a commit: those who wait here are told, and other processes where it matters to them.
+fn after_commit(store: Arc<dyn Store>, upkeep: Arc<Upkeep>, tell: Tell) -> commit::Tell {
+    Box::new(move |news| {
+        let matters = news.matters;
+        upkeep.news(news);
+        if matters && let Err(error) = store.announce() {
+            tell(Notice { event: "announce-failed", message: error.to_string() });
+        }
+    })
+}
+
+/// Brings the store's clock into this boot of the host; after a reboot every lease counts as renewed once.
+/// Gives the offset from time since boot to store time.
+fn set_clock(store: &dyn Store, clock: &dyn Clock) -> Result<i64> {
+    let boot_id = clock.boot_id();
+    if let Some(known) = store.reader()?.clock()?.filter(|known| known.boot_id == boot_id) {
+        return Ok(known.offset_ms);
+    }
+    let mut tx = store.writer()?;
+    tx.begin(Patience::Full)?;
+    if let Some(known) = tx.clock()?.filter(|known| known.boot_id == boot_id) {
+        tx.rollback();
+        return Ok(known.offset_ms);
+    }
+    let begun = clock::begin_clock(clock, tx.last_due()?.unwrap_or(0));
+    tx.set_clock(&begun)?;
+    tx.renew_all_leases(clock.boot_ms() + begun.offset_ms)?;
+    tx.commit()?;
+    Ok(begun.offset_ms)
 }

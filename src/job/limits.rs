@@ -37,7 +37,7 @@ pub const POLL_MAX_MS: i64 = 30_000;
 pub const AWAIT_DEFAULT_MS: i64 = 300_000;
 /// Delay between scheduled checks of an await that names none.
 pub const INTERVAL_DEFAULT_MS: i64 = 1_000;
-pub const CHECKS_MAX: i64 = 1_000_000_000;
+pub const CHECKS_MAX: i64 = 1_000_000;
 
 /// First delay of a retryable failure, and the cap of its doubling.
 pub const BACKOFF_FIRST_MS: i64 = 1_000;

@@ -1,1 +1,146 @@
-//! To be written.
+//! Stores: rows in, rows out. A store carries what the engine decided; it does not know which change is legal.
+
+mod rows;
+mod sql;
+mod sqlite;
+
+pub use rows::{Artifact, Attempt, Batch, Body, ClockRow, Count, Fanout, Job, Outcome, Page, Progress, Queue, Submission, Text};
+pub use sqlite::{Sqlite, SqliteOptions, sqlite_version};
+
+use crate::job::Status;
+
+/// Trouble with a store.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Another writer holds the store, for longer than we wait.
+    #[error("{0}")]
+    Busy(String),
+    /// The store cannot be opened or used as it is: the message says why and what would help.
+    #[error("{0}")]
+    Unusable(String),
+    /// The store does not exist and was not to be made.
+    #[error("{0}")]
+    Missing(String),
+    /// An I/O error, a full disk or a lost connection: the transaction is undone.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A COMMIT that failed: the transaction is wholly there or not at all.
+    #[error("outcome is unknown: {0}")]
+    Unknown(String),
+    /// The contents contradict themselves.
+    #[error("{0}")]
+    Corrupt(String),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// How long `begin` may wait for another writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all: `Busy` at once.
+    None,
+    /// As long as the store was opened to.
+    Full,
+}
+
+/// One database, open in this process.
+pub trait Store: Send + Sync {
+    /// A session that writes. One at a time is in a transaction.
+    fn writer(&self) -> Result<Box<dyn Tx>>;
+
+    /// A session that reads what is committed.
+    fn reader(&self) -> Result<Box<dyn Rows>>;
+
+    /// Calls `on_change` after other processes may have committed. Sometimes it is called for nothing.
+    fn watch(&self, on_change: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Send + Sync>>;
+
+    /// Tells the other processes that watch this store; called after a commit that matters to them.
+    fn announce(&self) -> Result<()>;
+}
+
+/// Reads. Outside a transaction each sees what is committed; between `hold` and `let_go` all see the same state.
+pub trait Rows: Send {
+    fn hold(&mut self) -> Result<()>;
+    fn let_go(&mut self) -> Result<()>;
+
+    /// A number that changes when another session has committed since the last call on this one.
+    fn version(&mut self) -> Result<i64>;
+
+    fn clock(&mut self) -> Result<Option<ClockRow>>;
+    /// The due time of the job that was submitted last.
+    fn last_due(&mut self) -> Result<Option<i64>>;
+    fn job_by_id(&mut self, job_id: &str) -> Result<Option<Job>>;
+    fn job_by_seq(&mut self, seq: i64) -> Result<Option<Job>>;
+    /// What the job was submitted with; `payload` says whether to read that too.
+    fn body(&mut self, seq: i64, payload: bool) -> Result<Body>;
+    fn progress(&mut self, seq: i64) -> Result<Option<Progress>>;
+    fn outcome(&mut self, seq: i64) -> Result<Option<Outcome>>;
+    fn artifacts(&mut self, seq: i64) -> Result<Vec<Artifact>>;
+    fn attempts(&mut self, seq: i64) -> Result<Vec<Attempt>>;
+    fn attempt(&mut self, seq: i64, attempt: i64) -> Result<Option<Attempt>>;
+    fn attempt_by_request(&mut self, request_id: &str) -> Result<Vec<Attempt>>;
+    /// The jobs that are to be claimed next, in their order.
+    fn claimable(&mut self, queue: &Queue, now_ms: i64, limit: i64) -> Result<Vec<i64>>;
+    /// When the next queued job of the type that is not due yet will be.
+    fn next_due(&mut self, queue: &Queue) -> Result<Option<i64>>;
+    /// Jobs whose lease was over at `now_ms`, longest first.
+    fn expired(&mut self, now_ms: i64, limit: i64) -> Result<Vec<i64>>;
+    /// The end of the lease that ends first.
+    fn next_expiry(&mut self) -> Result<Option<i64>>;
+    fn list_jobs(&mut self, page: &Page) -> Result<Vec<Job>>;
+    fn batch_by_id(&mut self, batch_id: &str) -> Result<Option<Batch>>;
+    fn batch_by_seq(&mut self, seq: i64) -> Result<Option<Batch>>;
+    fn list_batches(&mut self, page: &Page) -> Result<Vec<Batch>>;
+    /// The batch's jobs in the order of submission, above `after`.
+    fn batch_jobs(&mut self, batch_seq: i64, after: i64, limit: i64) -> Result<Vec<Job>>;
+    fn submission(&mut self, workspace: &str, key: &str) -> Result<Option<Submission>>;
+    fn counts(&mut self, workspace: &str) -> Result<Vec<Count>>;
+    /// The ids of jobs and batches that ended after `ended_seq`, and the last number used.
+    fn ended_since(&mut self, ended_seq: i64) -> Result<(Vec<String>, i64)>;
+    /// The last number used for an ending.
+    fn last_ended_seq(&mut self) -> Result<i64>;
+    fn fanout(&mut self, fanout_id: i64) -> Result<Option<Fanout>>;
+    fn fanout_by_name(&mut self, workspace: &str, name: &str) -> Result<Option<Fanout>>;
+    /// The queued job of the cap that waits for a place and is due first.
+    fn next_held(&mut self, fanout_id: i64) -> Result<Option<i64>>;
+    /// The queued job of the cap that has a place and is due last.
+    fn last_placed(&mut self, fanout_id: i64) -> Result<Option<i64>>;
+}
+
+/// A transaction: `begin`, writes, `commit`. Each operation within stands in a savepoint of its own.
+pub trait Tx: Rows {
+    fn begin(&mut self, patience: Patience) -> Result<()>;
+    /// Makes it durable. After an error the outcome is unknown and the transaction is over.
+    fn commit(&mut self) -> Result<()>;
+    /// Undoes the transaction, if one is open.
+    fn rollback(&mut self);
+    fn savepoint(&mut self) -> Result<()>;
+    fn keep(&mut self) -> Result<()>;
+    fn undo(&mut self) -> Result<()>;
+
+    fn set_clock(&mut self, clock: &ClockRow) -> Result<()>;
+    /// Adds `lease_ms` of each job to `now_ms` as the end of its lease.
+    fn renew_all_leases(&mut self, now_ms: i64) -> Result<()>;
+    /// Stores a job and gives its `seq`.
+    fn insert_job(&mut self, job: &Job, body: &Body) -> Result<i64>;
+    /// Replaces the row if it still has revision `job.rev - 1`; false otherwise.
+    fn update_job(&mut self, job: &Job) -> Result<bool>;
+    /// Puts a job under its cap or lets it wait for a place.
+    fn set_held(&mut self, seq: i64, held: bool) -> Result<()>;
+    fn put_progress(&mut self, seq: i64, progress: &Progress) -> Result<()>;
+    fn put_outcome(&mut self, seq: i64, outcome: &Outcome) -> Result<()>;
+    fn put_artifact(&mut self, seq: i64, position: i64, artifact: &Artifact) -> Result<()>;
+    /// Forgets progress, result and artifacts of earlier attempts.
+    fn clear_reports(&mut self, seq: i64) -> Result<()>;
+    fn insert_attempt(&mut self, attempt: &Attempt) -> Result<()>;
+    fn end_attempt(&mut self, attempt: &Attempt) -> Result<()>;
+    /// Stores a batch and gives its `seq`.
+    fn insert_batch(&mut self, batch: &Batch) -> Result<i64>;
+    fn update_batch(&mut self, batch: &Batch) -> Result<()>;
+    fn insert_submission(&mut self, workspace: &str, key: &str, submission: &Submission) -> Result<()>;
+    /// Adds to the maintained count.
+    fn add_count(&mut self, workspace: &str, job_type: &str, status: Status, jobs: i64) -> Result<()>;
+    /// Stores a cap with nothing under it and gives its id.
+    fn insert_fanout(&mut self, workspace: &str, name: &str, cap: i64) -> Result<i64>;
+    fn update_fanout(&mut self, fanout: &Fanout) -> Result<()>;
+}

@@ -79,8 +79,8 @@ CREATE TABLE job_result (
 CREATE TABLE job_artifact (
   job_seq  INTEGER NOT NULL, -- job.seq
   position INTEGER NOT NULL, -- order of first mention
-  kind     TEXT NOT NULL,    -- with the label, what another mention replaces
-  label    TEXT NOT NULL,
+  kind     TEXT NOT NULL,    -- with the label, what another mention of both replaces
+  label    TEXT,
   artifact TEXT NOT NULL,    -- EDN
   PRIMARY KEY (job_seq, position)
 ) WITHOUT ROWID;

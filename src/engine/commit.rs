@@ -1,0 +1,409 @@
+//! Group commit: one writer per process. Operations that arrive while a commit is under way share the next one, each in
+//! a savepoint of its own; a lone caller's operation is committed on its own thread.
+//! It does not know what the operations do.
+
+use super::clock::{Clock, Ids, Now};
+use super::error::{Error, Result};
+use super::work::{News, Work};
+use crate::store::{self, Patience, Store, Tx};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+/// In which order operations that wait share the next commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// What workers say and what operators ask: first.
+    Urgent,
+    /// Submissions.
+    Bulk,
+}
+
+/// How many operations of each class share one commit at most.
+const GROUP_MAX: usize = 1024;
+/// How many bulk submissions of many rows share one commit at most, in time: after that the group is closed.
+const GROUP_TIME: Duration = Duration::from_millis(20);
+/// How often an operation is run again whose row another writer changed.
+const CONFLICTS_MAX: usize = 10;
+/// How long the writer waits for the callers of the last group to come back.
+const GATHER: Duration = Duration::from_micros(60);
+
+/// Told after each commit what it changed.
+pub type Tell = Box<dyn Fn(News) + Send + Sync>;
+
+/// The one writer of a store in this process.
+pub struct Committer {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    offset_ms: AtomicI64,
+    session: Mutex<Option<Box<dyn Tx>>>,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    /// Whether the last commit was shared: then a caller that finds the writer free joins the others.
+    shared: AtomicBool,
+    tell: Tell,
+}
+
+#[derive(Default)]
+struct Queue {
+    urgent: VecDeque<Box<dyn Queued>>,
+    bulk: VecDeque<Box<dyn Queued>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    /// How many shared the last commit.
+    last: usize,
+    closed: bool,
+}
+
+/// An operation that waits for a commit.
+trait Queued: Send {
+    /// Runs it; an error if it is not to be kept.
+    fn run(&mut self, work: &mut Work) -> std::result::Result<(), Error>;
+    /// Tells its caller, with the trouble of the commit if there was any.
+    fn settle(self: Box<Self>, trouble: Option<Error>);
+}
+
+struct Operation<T, O, D> {
+    op: O,
+    result: Option<Result<T>>,
+    done: D,
+}
+
+impl<T, O, D> Queued for Operation<T, O, D>
+where
+    T: Send,
+    O: FnMut(&mut Work) -> Result<T> + Send,
+    D: FnOnce(Result<T>) + Send,
+{
+    fn run(&mut self, work: &mut Work) -> Result<()> {
+        match guarded(&mut self.op, work) {
+            Ok(value) => {
+                self.result = Some(Ok(value));
+                Ok(())
+            }
+            Err(error) => {
+                self.result = Some(Err(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn settle(self: Box<Self>, trouble: Option<Error>) {
+        let Operation { result, done, op } = *self;
+        drop(op);
+        let result = match (result, trouble) {
+            // What a rule refused is not there, whatever became of the commit.
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(trouble)) => Err(trouble),
+            (Some(result), None) => result,
+            (None, None) => Err(Error::Closed),
+        };
+        // A panic of one caller's callback is not the others' business.
+        let _ = catch_unwind(AssertUnwindSafe(|| done(result)));
+    }
+}
+
+/// Runs an operation so that its panic is its error.
+fn guarded<T>(op: &mut impl FnMut(&mut Work) -> Result<T>, work: &mut Work) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(|| op(work))).unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
+}
+
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
+}
+
+impl Committer {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, offset_ms: i64, tell: Tell) -> Committer {
+        Committer {
+            store,
+            clock,
+            ids,
+            offset_ms: AtomicI64::new(offset_ms),
+            session: Mutex::new(None),
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            shared: AtomicBool::new(false),
+            tell,
+        }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Now {
+        let store_ms = self.clock.boot_ms() + self.offset_ms.load(Ordering::Relaxed);
+        Now { wall_ms: self.clock.wall_ms(), store_ms }
+    }
+
+    /// Runs `op` in a transaction, alone and on this thread where the writer is free, else in the next shared commit,
+    /// after which `done` is called. The result is given at once in the first case. `op` may be run more than once.
+    pub fn write<T: Send + 'static>(
+        self: &Arc<Committer>,
+        class: Class,
+        mut op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> Option<Result<T>> {
+        match self.alone(&mut op) {
+            Some(result) => Some(result),
+            None => {
+                self.enqueue(class, op, done);
+                None
+            }
+        }
+    }
+
+    /// As `write`, but always in a shared commit.
+    pub fn enqueue<T: Send + 'static>(
+        self: &Arc<Committer>,
+        class: Class,
+        op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let operation = Box::new(Operation { op, result: None, done });
+        let mut queue = self.queue();
+        if queue.closed {
+            drop(queue);
+            return operation.settle(Some(Error::Closed));
+        }
+        match class {
+            Class::Urgent => queue.urgent.push_back(operation),
+            Class::Bulk => queue.bulk.push_back(operation),
+        }
+        if queue.thread.is_none() {
+            match self.start_thread() {
+                Ok(thread) => queue.thread = Some(thread),
+                Err(error) => {
+                    let waiting: Vec<_> = queue.urgent.drain(..).collect();
+                    let waiting: Vec<_> = waiting.into_iter().chain(queue.bulk.drain(..)).collect();
+                    drop(queue);
+                    let error = store::Error::Unavailable(format!("writer thread cannot be started: {error}"));
+                    waiting.into_iter().for_each(|operation| operation.settle(Some(error.clone().into())));
+                    return;
+                }
+            }
+        }
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    fn start_thread(self: &Arc<Committer>) -> std::io::Result<std::thread::JoinHandle<()>> {
+        let committer = self.clone();
+        std::thread::Builder::new().name("errand-writer".into()).spawn(move || {
+            while let Some(group) = committer.next_group() {
+                committer.commit_group(group);
+            }
+        })
+    }
+
+    /// Commits what waits, then ends every later operation with `closed`.
+    pub fn close(&self) {
+        let thread = {
+            let mut queue = self.queue();
+            queue.closed = true;
+            queue.thread.take()
+        };
+        self.arrived.notify_all();
+        match thread {
+            // The last handle may be dropped by the writer itself, in a callback.
+            Some(thread) if thread.thread().id() != std::thread::current().id() => {
+                // Its panics were caught; there is nothing more to learn from it.
+                let _ = thread.join();
+            }
+            Some(_) | None => {}
+        }
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs one operation on this thread; nothing where the writer is not free at once.
+    fn alone<T>(&self, op: &mut impl FnMut(&mut Work) -> Result<T>) -> Option<Result<T>> {
+        if self.shared.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut session = match self.session.try_lock() {
+            Ok(session) => session,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        {
+            let queue = self.queue();
+            if queue.closed {
+                return Some(Err(Error::Closed));
+            }
+            if !queue.urgent.is_empty() || !queue.bulk.is_empty() {
+                return None;
+            }
+        }
+        let (result, news) = match self.commit_one(&mut session, op) {
+            Err(Error::Store(store::Error::Busy(_))) | Err(Error::Conflict) => return None,
+            Err(error) => {
+                forget_broken(&mut session, &error);
+                (Err(error), None)
+            }
+            Ok((value, news)) => (Ok(value), Some(news)),
+        };
+        drop(session);
+        if let Some(news) = news {
+            (self.tell)(news);
+        }
+        Some(result)
+    }
+
+    fn commit_one<T>(
+        &self,
+        session: &mut Option<Box<dyn Tx>>,
+        op: &mut impl FnMut(&mut Work) -> Result<T>,
+    ) -> Result<(T, News)> {
+        let tx = self.session(session)?;
+        tx.begin(Patience::None)?;
+        let mut last_ended = None;
+        let mut work = Work { tx, now: self.now(), ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+        let result = guarded(op, &mut work);
+        let mut news = std::mem::take(&mut work.news);
+        let done = result.and_then(|value| {
+            news.flush(tx)?;
+            Ok(value)
+        });
+        match done {
+            Ok(value) => {
+                tx.commit()?;
+                Ok((value, news))
+            }
+            Err(error) => {
+                tx.rollback();
+                Err(error)
+            }
+        }
+    }
+
+    fn session<'a>(&self, session: &'a mut Option<Box<dyn Tx>>) -> Result<&'a mut dyn Tx> {
+        if session.is_none() {
+            *session = Some(self.store.writer()?);
+        }
+        match session {
+            Some(session) => Ok(&mut **session),
+            None => unreachable!("it was just made"),
+        }
+    }
+
+    /// Waits for operations, and for a moment for those that will follow at once.
+    fn next_group(&self) -> Option<Vec<Box<dyn Queued>>> {
+        let mut queue = self.queue();
+        while queue.urgent.is_empty() && queue.bulk.is_empty() {
+            if queue.closed {
+                return None;
+            }
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        if self.shared.load(Ordering::Relaxed) && !queue.closed {
+            queue = self.gather(queue);
+        }
+        let urgent = queue.urgent.len().min(GROUP_MAX);
+        let bulk = queue.bulk.len().min(GROUP_MAX);
+        let mut group: Vec<_> = queue.urgent.drain(..urgent).collect();
+        group.extend(queue.bulk.drain(..bulk));
+        queue.last = group.len();
+        Some(group)
+    }
+
+    fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        let until = Instant::now() + GATHER;
+        let mut waiting = queue.urgent.len() + queue.bulk.len();
+        let enough = queue.last.min(GROUP_MAX);
+        while waiting < enough && Instant::now() < until {
+            drop(queue);
+            std::thread::yield_now();
+            queue = self.queue();
+            waiting = queue.urgent.len() + queue.bulk.len();
+        }
+        queue
+    }
+
+    fn commit_group(&self, mut group: Vec<Box<dyn Queued>>) {
+        self.shared.store(group.len() > 1, Ordering::Relaxed);
+        for _ in 0..CONFLICTS_MAX {
+            let ran = self.run_group(&mut group);
+            let rest = group.split_off(ran.kept);
+            let news = match ran.trouble {
+                Some(Error::Conflict) => {
+                    group.extend(rest);
+                    continue;
+                }
+                Some(trouble) => {
+                    // The ones that were not reached are as lost as those that share the failed commit.
+                    group.into_iter().chain(rest).for_each(|operation| operation.settle(Some(trouble.clone())));
+                    return;
+                }
+                None => ran.news,
+            };
+            (self.tell)(news);
+            group.into_iter().for_each(|operation| operation.settle(None));
+            match rest.is_empty() {
+                true => return,
+                false => group = rest,
+            }
+        }
+        group.into_iter().for_each(|operation| operation.settle(Some(Error::Conflict)));
+    }
+
+    /// Runs the operations of a group in one transaction and commits it; the later ones may be left for another.
+    fn run_group(&self, group: &mut [Box<dyn Queued>]) -> Ran {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
+        let mut ran = Ran { kept: 0, trouble: None, news: News::default() };
+        let done = self.session(&mut session).and_then(|tx| {
+            tx.begin(Patience::Full)?;
+            let mut last_ended = None;
+            let now = self.now();
+            for operation in group.iter_mut() {
+                if ran.kept > 0 && started.elapsed() > GROUP_TIME {
+                    break;
+                }
+                ran.kept += 1;
+                tx.savepoint()?;
+                let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+                match operation.run(&mut work) {
+                    Ok(()) => {
+                        let news = std::mem::take(&mut work.news);
+                        tx.keep()?;
+                        ran.news.append(news);
+                    }
+                    Err(error @ (Error::Conflict | Error::Store(_))) => return Err(error),
+                    Err(_) => tx.undo()?,
+                }
+            }
+            ran.news.flush(tx)?;
+            Ok(tx.commit()?)
+        });
+        if let Err(trouble) = done {
+            if let Some(tx) = &mut *session {
+                tx.rollback();
+            }
+            forget_broken(&mut session, &trouble);
+            ran.kept = group.len();
+            ran.trouble = Some(trouble);
+        }
+        ran
+    }
+}
+
+/// After trouble with the store the next commit begins with a fresh look at it.
+fn forget_broken(session: &mut Option<Box<dyn Tx>>, trouble: &Error) {
+    if let Error::Store(trouble) = trouble
+        && !matches!(trouble, store::Error::Busy(_))
+    {
+        *session = None;
+    }
+}
+
+/// What became of a group.
+struct Ran {
+    /// How many operations were run, from the first.
+    kept: usize,
+    trouble: Option<Error>,
+    news: News,
+}

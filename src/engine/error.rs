@@ -1,0 +1,35 @@
+//! Why an operation was not done. It does not know codes of surfaces: `api` maps them.
+
+use crate::job::{Refusal, Status};
+use crate::store;
+
+/// Why an operation was not done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The attempt of this token was settled by another command already.
+    #[error("job is {}: its attempt was already settled by another command", .0.name())]
+    Settled(Status),
+    #[error("job \"{0}\" is unknown")]
+    NoJob(String),
+    #[error("batch \"{0}\" is unknown")]
+    NoBatch(String),
+    #[error("batch is {0}, which does not allow cancel")]
+    BatchEnded(&'static str),
+    #[error("idempotency key \"{0}\" was used for another submission")]
+    KeyTaken(String),
+    #[error("job would have {0} artifacts; at most {1} are allowed")]
+    TooManyArtifacts(usize, usize),
+    /// The row changed under us; the operation is to be run again.
+    #[error("job was changed by another writer meanwhile")]
+    Conflict,
+    #[error("engine is closed")]
+    Closed,
+    #[error("operation panicked: {0}")]
+    Panicked(String),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,195 @@
+//! Submitting jobs and batches, once per idempotency key.
+
+use super::error::{Error, Result};
+use super::view::{BatchView, Depth, JobView};
+use super::work::Work;
+use crate::job::{BatchStatus, Counts, Facts, Status, limits};
+use crate::store::{Batch, Body, Fanout, Job, Submission, Text};
+use sha2::{Digest, Sha256};
+
+/// What belongs to one job of a submission.
+#[derive(Clone, Debug, Default)]
+pub struct NewJob {
+    pub payload: Option<Text>,
+    pub metadata: Option<Text>,
+    pub max_attempts: Option<i64>,
+}
+
+/// What a job or a batch is submitted with.
+#[derive(Clone, Debug, Default)]
+pub struct Submit {
+    pub workspace: String,
+    pub job_type: String,
+    pub idempotency_key: Option<String>,
+    /// Of the submission, made where there is a key: the same digest is the same submission.
+    pub digest: Vec<u8>,
+    pub root_workflow_id: Option<String>,
+    pub parent_step_id: Option<String>,
+    pub fanout_parent_step_id: Option<String>,
+    pub fanout_max_concurrency: Option<i64>,
+}
+
+/// The digest of a submission, from texts that are equal where their values are.
+pub fn digest<'a>(parts: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().to_vec()
+}
+
+impl Work<'_> {
+    /// Stores one queued job.
+    pub fn create(&mut self, submit: &Submit, new: &NewJob) -> Result<JobView> {
+        if let Some(job_id) = self.submitted(submit)? {
+            let job = self.job(&submit.workspace, &job_id)?;
+            return JobView::read(self.tx, job, Depth::Full, self.now);
+        }
+        let name = || {
+            let (root, step) = (submit.root_workflow_id.as_deref(), submit.fanout_parent_step_id.as_deref());
+            format!("step {:?} {:?}", root.unwrap_or(""), step.unwrap_or(""))
+        };
+        let mut fanout = self.fanout(submit, name)?;
+        let view = self.insert(submit, new, None, None, &mut fanout)?;
+        if let Some(fanout) = fanout {
+            self.promote(fanout)?;
+        }
+        self.news.count(&submit.workspace, &submit.job_type, Status::Queued, 1);
+        self.news.queued(&submit.workspace, &submit.job_type);
+        self.remember(submit, &view.job.job_id)?;
+        Ok(view)
+    }
+
+    /// Stores a batch of queued jobs.
+    pub fn create_batch(&mut self, submit: &Submit, metadata: Option<&Text>, jobs: &[NewJob]) -> Result<BatchView> {
+        if let Some(batch_id) = self.submitted(submit)? {
+            let batch = self.tx.batch_by_id(&batch_id)?.ok_or(Error::NoBatch(batch_id))?;
+            return BatchView::read(self.tx, batch, Some(limits::BATCH_SHOWN_MAX), limits::REPLY_BYTES_MAX, self.now);
+        }
+        let batch = self.insert_batch(submit, metadata, jobs.len() as i64)?;
+        let mut fanout = self.fanout(submit, || format!("batch {}", batch.batch_id))?;
+        let mut views = Vec::with_capacity(jobs.len());
+        for new in jobs {
+            views.push(self.insert(submit, new, Some(batch.seq), Some(&batch.batch_id), &mut fanout)?);
+        }
+        if let Some(fanout) = fanout {
+            self.promote(fanout)?;
+        }
+        self.news.count(&submit.workspace, &submit.job_type, Status::Queued, batch.requested_count);
+        self.news.queued(&submit.workspace, &submit.job_type);
+        self.remember(submit, &batch.batch_id)?;
+        Ok(BatchView { batch, jobs: Some(views), truncated: false })
+    }
+
+    /// The id that the same submission made before.
+    fn submitted(&mut self, submit: &Submit) -> Result<Option<String>> {
+        let Some(key) = &submit.idempotency_key else { return Ok(None) };
+        match self.tx.submission(&submit.workspace, key)? {
+            Some(earlier) if earlier.digest == submit.digest => Ok(Some(earlier.id)),
+            Some(_) => Err(Error::KeyTaken(key.clone())),
+            None => Ok(None),
+        }
+    }
+
+    fn remember(&mut self, submit: &Submit, id: &str) -> Result<()> {
+        match &submit.idempotency_key {
+            Some(key) => {
+                let submission = Submission { id: id.into(), digest: submit.digest.clone() };
+                Ok(self.tx.insert_submission(&submit.workspace, key, &submission)?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The cap that the submission names; the latest submission's holds for all that share it.
+    fn fanout(&mut self, submit: &Submit, name: impl Fn() -> String) -> Result<Option<Fanout>> {
+        let Some(cap) = submit.fanout_max_concurrency else { return Ok(None) };
+        let name = name();
+        Ok(Some(match self.tx.fanout_by_name(&submit.workspace, &name)? {
+            Some(fanout) => Fanout { cap, ..fanout },
+            None => Fanout { fanout_id: self.tx.insert_fanout(&submit.workspace, &name, cap)?, cap, used: 0 },
+        }))
+    }
+
+    fn insert(
+        &mut self,
+        submit: &Submit,
+        new: &NewJob,
+        batch_seq: Option<i64>,
+        batch_id: Option<&str>,
+        fanout: &mut Option<Fanout>,
+    ) -> Result<JobView> {
+        let body = Body {
+            batch_id: batch_id.map(String::from),
+            root_workflow_id: submit.root_workflow_id.clone(),
+            parent_step_id: submit.parent_step_id.clone(),
+            fanout_parent_step_id: submit.fanout_parent_step_id.clone(),
+            fanout_max_concurrency: submit.fanout_max_concurrency,
+            idempotency_key: submit.idempotency_key.clone(),
+            metadata: new.metadata.clone(),
+            payload: Some(new.payload.clone().unwrap_or_else(|| "{}".into())),
+        };
+        let mut job = self.queued_job(submit, new.max_attempts.unwrap_or(limits::ATTEMPTS_DEFAULT), batch_seq);
+        if let Some(fanout) = fanout {
+            job.seq = i64::MAX;
+            job.fanout_id = Some(fanout.fanout_id);
+            self.place(&mut job, false, fanout)?;
+        }
+        job.seq = self.tx.insert_job(&job, &body)?;
+        JobView::with_body(self.tx, job, body, Depth::Full, self.now)
+    }
+
+    fn queued_job(&self, submit: &Submit, max_attempts: i64, batch_seq: Option<i64>) -> Job {
+        Job {
+            seq: 0,
+            job_id: self.ids.id(),
+            workspace_id: submit.workspace.clone(),
+            job_type: submit.job_type.clone(),
+            rev: 0,
+            facts: Facts {
+                status: Status::Queued,
+                attempt: 0,
+                max_attempts,
+                spent: 0,
+                cancel_requested: false,
+                due_ms: self.now.store_ms,
+                lease_ms: limits::LEASE_DEFAULT_MS,
+                lease_until_ms: None,
+            },
+            worker_id: None,
+            batch_seq,
+            fanout_id: None,
+            held: false,
+            created_at: self.now.wall_ms,
+            started_at: None,
+            updated_at: self.now.wall_ms,
+            completed_at: None,
+            last_heartbeat_at: None,
+            ended_seq: None,
+        }
+    }
+
+    fn insert_batch(&mut self, submit: &Submit, metadata: Option<&Text>, jobs: i64) -> Result<Batch> {
+        let mut batch = Batch {
+            seq: 0,
+            batch_id: self.ids.id(),
+            workspace_id: submit.workspace.clone(),
+            job_type: submit.job_type.clone(),
+            status: BatchStatus::Queued,
+            begun: false,
+            requested_count: jobs,
+            counts: Counts::queued(jobs),
+            created_at: self.now.wall_ms,
+            updated_at: self.now.wall_ms,
+            completed_at: None,
+            ended_seq: None,
+            idempotency_key: submit.idempotency_key.clone(),
+            root_workflow_id: submit.root_workflow_id.clone(),
+            parent_step_id: submit.parent_step_id.clone(),
+            metadata: metadata.cloned(),
+        };
+        batch.seq = self.tx.insert_batch(&batch)?;
+        Ok(batch)
+    }
+}

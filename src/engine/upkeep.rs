@@ -1,0 +1,411 @@
+//! The engine's own thread: wakes who waits, ends leases that are over, looks for what other processes did.
+//! It does not decide what may happen to a job.
+
+use super::commit::Committer;
+use super::error::Error;
+use super::waiters::{Call, Queue, Topic, Waiters, Why};
+use super::work::News;
+use super::{Notice, Tell};
+use crate::store::{self, Rows, Store};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// The longest time between two looks for leases that are over.
+pub const SWEEP: Duration = Duration::from_secs(1);
+/// How many leases one commit ends at most.
+const SWEEP_JOBS: i64 = 200;
+
+/// Who waits, and the thread that looks after them.
+pub struct Upkeep {
+    state: Mutex<State>,
+    signal: Condvar,
+    fallback_poll: Option<Duration>,
+}
+
+#[derive(Default)]
+struct State {
+    waiters: Waiters,
+    /// Ids whose end was told.
+    ended: Vec<String>,
+    /// Queues to be looked at.
+    check: Vec<Queue>,
+    /// Queues to be looked at later, and when.
+    later: BTreeSet<(Instant, Queue)>,
+    later_at: HashMap<Queue, Instant>,
+    /// Another process may have committed.
+    outside: bool,
+    /// Nobody waited for an end before: what ended meanwhile is not known.
+    ends_unknown: bool,
+    sweep: bool,
+    closed: bool,
+    watch: Option<Box<dyn Send + Sync>>,
+    watching: bool,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Upkeep {
+    pub fn new(fallback_poll: Option<Duration>) -> Arc<Upkeep> {
+        Arc::new(Upkeep { state: Mutex::default(), signal: Condvar::new(), fallback_poll })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the thread.
+    pub fn start(self: &Arc<Upkeep>, store: Arc<dyn Store>, committer: Arc<Committer>, tell: Tell) -> std::io::Result<()> {
+        let keeper = Keeper {
+            upkeep: self.clone(),
+            store,
+            committer,
+            tell,
+            rows: None,
+            version: None,
+            ended_seq: None,
+            sweep_at: Instant::now(),
+            poll_at: None,
+        };
+        let thread = std::thread::Builder::new().name("errand-upkeep".into()).spawn(move || keeper.run())?;
+        self.state().thread = Some(thread);
+        Ok(())
+    }
+
+    /// Takes the news of a commit of this process.
+    pub fn news(&self, news: News) {
+        let mut state = self.state();
+        if state.waiters.is_empty() {
+            return;
+        }
+        state.ended.extend(news.ended);
+        for (workspace, job_type) in &news.queued {
+            let queues = state.waiters.queues_of(workspace, job_type);
+            state.check.extend(queues);
+        }
+        drop(state);
+        self.signal.notify_one();
+    }
+
+    /// Adds a waiter; what it waits for is to be looked at after this, not before.
+    pub fn add(self: &Arc<Upkeep>, waiter: Waiting, call: Call) -> i64 {
+        let Waiting { topic, deadline, poll_ms, front } = waiter;
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            call(Why::Closed);
+            return 0;
+        }
+        match &topic {
+            Topic::End(_) => state.ends_unknown |= !state.waiters.awaits_ends(),
+            Topic::Claimable(queue) => state.check.push(queue.clone()),
+        }
+        let number = state.waiters.add(topic, deadline, poll_ms, front, call);
+        drop(state);
+        self.signal.notify_one();
+        number
+    }
+
+    /// Takes a waiter out, if it still waits.
+    pub fn take(&self, number: i64) -> Option<Call> {
+        self.state().waiters.take(number)
+    }
+
+    /// Looks for leases that are over now.
+    pub fn sweep(&self) {
+        self.state().sweep = true;
+        self.signal.notify_one();
+    }
+
+    fn outside(&self) {
+        self.state().outside = true;
+        self.signal.notify_one();
+    }
+
+    /// Tells everybody that the engine is closing, and ends the thread.
+    pub fn close(&self) {
+        let (thread, watch) = {
+            let mut state = self.state();
+            state.closed = true;
+            (state.thread.take(), state.watch.take())
+        };
+        self.signal.notify_all();
+        drop(watch);
+        match thread {
+            // The last handle may be dropped in a callback of the thread itself.
+            Some(thread) if thread.thread().id() != std::thread::current().id() => {
+                // Its panics were told; there is nothing more to learn from it.
+                let _ = thread.join();
+            }
+            Some(_) | None => {}
+        }
+        let calls = self.state().waiters.all();
+        call_all(calls, Why::Closed);
+    }
+}
+
+/// What a waiter waits for, until when, how often it wants a look besides, and whether before the others of its queue.
+pub struct Waiting {
+    pub topic: Topic,
+    pub deadline: Instant,
+    pub poll_ms: Option<u64>,
+    pub front: bool,
+}
+
+fn call_all(calls: Vec<Call>, why: Why) {
+    for call in calls {
+        // A panic of one caller's callback is not the others' business.
+        let _ = catch_unwind(AssertUnwindSafe(|| call(why)));
+    }
+}
+
+/// The thread's own side.
+struct Keeper {
+    upkeep: Arc<Upkeep>,
+    store: Arc<dyn Store>,
+    committer: Arc<Committer>,
+    tell: Tell,
+    rows: Option<Box<dyn Rows>>,
+    version: Option<i64>,
+    ended_seq: Option<i64>,
+    sweep_at: Instant,
+    poll_at: Option<Instant>,
+}
+
+/// What is to be done in one round.
+struct Round {
+    ended: Vec<String>,
+    overdue: Vec<Call>,
+    check: Vec<Queue>,
+    outside: bool,
+    sweep: bool,
+    start_watch: bool,
+}
+
+impl Keeper {
+    fn run(mut self) {
+        while let Some(round) = self.next_round() {
+            if let Err(error) = self.act(round) {
+                // A fresh connection may help; what waits is looked at again by the poll.
+                self.rows = None;
+                (self.tell)(Notice { event: "upkeep-failed", message: error.to_string() });
+            }
+        }
+    }
+
+    /// Waits until something is to be done; nothing when the engine closes.
+    fn next_round(&mut self) -> Option<Round> {
+        let upkeep = self.upkeep.clone();
+        let mut state = upkeep.state();
+        loop {
+            if state.closed {
+                return None;
+            }
+            let now = Instant::now();
+            self.schedule_poll(&state, now);
+            let polled = self.poll_at.is_some_and(|at| at <= now);
+            let swept = state.sweep || self.sweep_at <= now;
+            let overdue = state.waiters.overdue(now);
+            state.take_due_queues(now);
+            let told = !state.ended.is_empty() || !state.check.is_empty() || state.outside || state.ends_unknown;
+            if polled || swept || told || !overdue.is_empty() {
+                if polled {
+                    self.poll_at = None;
+                }
+                if std::mem::take(&mut state.ends_unknown) {
+                    self.ended_seq = None;
+                    state.outside = true;
+                }
+                let start_watch = !state.watching && !state.waiters.is_empty();
+                state.watching |= start_watch;
+                state.sweep = false;
+                return Some(Round {
+                    ended: std::mem::take(&mut state.ended),
+                    overdue,
+                    check: std::mem::take(&mut state.check),
+                    outside: std::mem::take(&mut state.outside) || polled,
+                    sweep: swept,
+                    start_watch,
+                });
+            }
+            let next = [Some(self.sweep_at), self.poll_at, state.waiters.next_deadline(), state.next_due_queue()];
+            let next = next.into_iter().flatten().min().unwrap_or(self.sweep_at);
+            let wait = next.saturating_duration_since(now);
+            state = upkeep.signal.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn schedule_poll(&mut self, state: &State, now: Instant) {
+        let asked = match (self.upkeep.fallback_poll, state.waiters.poll()) {
+            (Some(fallback), Some(asked)) => Some(fallback.min(asked)),
+            (fallback, asked) => fallback.or(asked),
+        };
+        let next = asked.filter(|_| !state.waiters.is_empty()).map(|poll| now + poll);
+        self.poll_at = match (self.poll_at, next) {
+            (Some(at), Some(next)) => Some(at.min(next)),
+            (_, next) => next,
+        };
+    }
+
+    fn act(&mut self, round: Round) -> Result<(), Error> {
+        let Round { ended, overdue, mut check, outside, sweep, start_watch } = round;
+        call_all(overdue, Why::Deadline);
+        self.wake_ended(ended);
+        if start_watch {
+            self.start_watch();
+        }
+        if outside || start_watch {
+            check.extend(self.look_outside()?);
+        }
+        for queue in unique(check) {
+            self.wake_claims(&queue)?;
+        }
+        if sweep {
+            self.sweep()?;
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self) -> store::Result<&mut dyn Rows> {
+        if self.rows.is_none() {
+            self.rows = Some(self.store.reader()?);
+        }
+        match &mut self.rows {
+            Some(rows) => Ok(&mut **rows),
+            None => unreachable!("it was just made"),
+        }
+    }
+
+    fn wake_ended(&self, ended: Vec<String>) {
+        for id in ended {
+            let calls = self.upkeep.state().waiters.ended(&id);
+            call_all(calls, Why::News);
+        }
+    }
+
+    fn start_watch(&mut self) {
+        let upkeep: Weak<Upkeep> = Arc::downgrade(&self.upkeep);
+        let watch = self.store.watch(Box::new(move || {
+            if let Some(upkeep) = upkeep.upgrade() {
+                upkeep.outside();
+            }
+        }));
+        match watch {
+            Ok(watch) => {
+                let mut state = self.upkeep.state();
+                if !state.closed {
+                    state.watch = Some(watch);
+                }
+            }
+            Err(error) => (self.tell)(Notice { event: "watch-failed", message: error.to_string() }),
+        }
+    }
+
+    /// Wakes those whose job or batch ended by another process's commit; gives the queues to be looked at.
+    fn look_outside(&mut self) -> Result<Vec<Queue>, Error> {
+        let version = self.rows()?.version()?;
+        let known = self.ended_seq.is_some();
+        if known && self.version == Some(version) {
+            return Ok(Vec::new());
+        }
+        self.version = Some(version);
+        let ended = match self.ended_seq {
+            Some(since) if self.upkeep.state().waiters.awaits_ends() => {
+                let (ended, last) = self.rows()?.ended_since(since)?;
+                self.ended_seq = Some(last);
+                ended
+            }
+            Some(_) | None => {
+                self.ended_seq = Some(self.rows()?.last_ended_seq()?);
+                self.upkeep.state().waiters.ends()
+            }
+        };
+        self.wake_ended(ended);
+        Ok(self.upkeep.state().waiters.queues())
+    }
+
+    /// Wakes as many as there are jobs for; where there is none yet, looks again when the next is due.
+    fn wake_claims(&mut self, queue: &Queue) -> Result<(), Error> {
+        let waiting = self.upkeep.state().waiters.waiting(queue);
+        if waiting == 0 {
+            return Ok(());
+        }
+        let now = self.committer.now();
+        let rows = self.rows()?;
+        let batch_seq = match &queue.batch_id {
+            Some(batch_id) => match rows.batch_by_id(batch_id)? {
+                Some(batch) => Some(batch.seq),
+                None => return Ok(()),
+            },
+            None => None,
+        };
+        let of = store::Queue { workspace_id: &queue.workspace, job_type: &queue.job_type, batch_seq };
+        let claimable = rows.claimable(&of, now.store_ms, waiting as i64)?.len();
+        if claimable == 0 {
+            if let Some(due_ms) = rows.next_due(&of)? {
+                let delay = Duration::from_millis((due_ms - now.store_ms).max(1) as u64);
+                self.upkeep.state().look_later(queue.clone(), Instant::now() + delay);
+            }
+        }
+        for _ in 0..claimable {
+            let call = self.upkeep.state().waiters.first(queue);
+            call_all(call.into_iter().collect(), Why::News);
+        }
+        Ok(())
+    }
+
+    fn sweep(&mut self) -> Result<(), Error> {
+        let now_ms = self.committer.now().store_ms;
+        let next = self.rows()?.next_expiry()?;
+        let wait = match next {
+            Some(next_ms) if next_ms <= now_ms => {
+                self.end_leases();
+                SWEEP
+            }
+            Some(next_ms) => Duration::from_millis((next_ms - now_ms) as u64 + 1).min(SWEEP),
+            None => SWEEP,
+        };
+        self.sweep_at = Instant::now() + wait;
+        Ok(())
+    }
+
+    fn end_leases(&self) {
+        let (upkeep, tell) = (self.upkeep.clone(), self.tell.clone());
+        let done = move |result: Result<usize, Error>| match result {
+            Ok(0) | Err(Error::Closed) => {}
+            Ok(ended) => {
+                tell(Notice { event: "leases-expired", message: format!("{ended} leases were over") });
+                // There may be more, and the next lease may end soon.
+                upkeep.sweep();
+            }
+            Err(error) => tell(Notice { event: "sweep-failed", message: error.to_string() }),
+        };
+        self.committer.enqueue(super::Class::Urgent, |work| work.expire(SWEEP_JOBS), done);
+    }
+}
+
+impl State {
+    fn look_later(&mut self, queue: Queue, at: Instant) {
+        if let Some(before) = self.later_at.insert(queue.clone(), at) {
+            self.later.remove(&(before, queue.clone()));
+        }
+        self.later.insert((at, queue));
+    }
+
+    fn take_due_queues(&mut self, now: Instant) {
+        while self.later.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, queue)) = self.later.pop_first() {
+                self.later_at.remove(&queue);
+                self.check.push(queue);
+            }
+        }
+    }
+
+    fn next_due_queue(&self) -> Option<Instant> {
+        self.later.first().map(|(at, _)| *at)
+    }
+}
+
+fn unique(queues: Vec<Queue>) -> HashSet<Queue> {
+    queues.into_iter().collect()
+}

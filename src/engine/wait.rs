@@ -1,0 +1,242 @@
+//! Waiting for the end of a job or batch, and for a job to claim, without a thread that waits.
+
+use super::error::{Error, Result};
+use super::lease::Claim;
+use super::settle::Settle;
+use super::upkeep::{Upkeep, Waiting};
+use super::view::JobView;
+use super::waiters::{Queue, Topic, Why};
+use super::{Class, Engine, Now};
+use crate::store::Rows;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// A wait under way, by which it can be given up.
+#[derive(Clone)]
+pub struct Ticket(Arc<Mutex<Place>>);
+
+enum Place {
+    /// Between two waits, or not waiting yet.
+    Moving,
+    Waiting(Weak<Upkeep>, i64),
+    Forgotten,
+}
+
+impl Ticket {
+    fn new() -> Ticket {
+        Ticket(Arc::new(Mutex::new(Place::Moving)))
+    }
+
+    /// Gives the wait up: nobody is told. A job that is being claimed for it is released.
+    pub fn forget(&self) {
+        let before = std::mem::replace(&mut *self.place(), Place::Forgotten);
+        if let Place::Waiting(upkeep, number) = before
+            && let Some(upkeep) = upkeep.upgrade()
+        {
+            drop(upkeep.take(number));
+        }
+    }
+
+    fn is_forgotten(&self) -> bool {
+        matches!(*self.place(), Place::Forgotten)
+    }
+
+    fn place(&self) -> std::sync::MutexGuard<'_, Place> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waits(&self, upkeep: &Arc<Upkeep>, number: i64) {
+        let mut place = self.place();
+        match *place {
+            Place::Forgotten => {
+                drop(place);
+                drop(upkeep.take(number));
+            }
+            Place::Moving | Place::Waiting(..) => *place = Place::Waiting(Arc::downgrade(upkeep), number),
+        }
+    }
+}
+
+/// What a wait gave at once: its answer, or the ticket of a wait under way.
+pub enum Waited<T> {
+    Now(Result<T>),
+    Later(Ticket),
+}
+
+/// How long to wait, and how often to look besides being woken.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    pub deadline: Instant,
+    pub poll_ms: Option<u64>,
+}
+
+impl Bound {
+    /// So many milliseconds from now.
+    pub fn after_ms(ms: i64, poll_ms: Option<u64>) -> Bound {
+        Bound { deadline: Instant::now() + Duration::from_millis(ms.max(0) as u64), poll_ms }
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline <= Instant::now()
+    }
+}
+
+/// Reads what is waited for, and whether it has ended.
+pub trait Look<T>: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static {}
+impl<T, F: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static> Look<T> for F {}
+
+impl Engine {
+    /// Waits until what `look` reads has ended or the bound is reached: its last state, and whether it ended.
+    /// `id` is the job's or batch's. Answers at once where it has ended already.
+    pub fn await_end<T: Send + 'static>(
+        self: &Arc<Engine>,
+        id: &str,
+        bound: Bound,
+        look: impl Look<T>,
+        done: impl FnOnce(Result<(T, bool)>) + Send + 'static,
+    ) -> Waited<(T, bool)> {
+        if bound.is_over() {
+            return Waited::Now(self.read(|rows, now| look(rows, now)));
+        }
+        // Whoever wants to wait is entered first and looks afterwards: no end falls between the two.
+        let look = Arc::new(Mutex::new(look));
+        let ticket = Ticket::new();
+        let number = self.enter_await(id.into(), bound, look.clone(), ticket.clone(), Box::new(done));
+        let seen = self.look(&look);
+        let ended = !matches!(seen, Ok((_, false)));
+        if ended && self.upkeep.take(number).is_some() {
+            return Waited::Now(seen);
+        }
+        Waited::Later(ticket)
+    }
+
+    fn look<T, L: Look<T>>(&self, look: &Mutex<L>) -> Result<(T, bool)> {
+        let look = look.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read(|rows, now| look(rows, now))
+    }
+
+    fn enter_await<T: Send + 'static>(
+        self: &Arc<Engine>,
+        id: String,
+        bound: Bound,
+        look: Arc<Mutex<impl Look<T>>>,
+        ticket: Ticket,
+        done: Box<dyn FnOnce(Result<(T, bool)>) + Send>,
+    ) -> i64 {
+        let engine = Arc::downgrade(self);
+        let (topic, again) = (Topic::End(id.clone()), ticket.clone());
+        let call = move |why| {
+            let Some(engine) = engine.upgrade() else { return done(Err(Error::Closed)) };
+            match (why, engine.look(&look)) {
+                (Why::Closed, _) => done(Err(Error::Closed)),
+                // It ended and was queued again meanwhile.
+                (Why::News, Ok((_, false))) => {
+                    engine.enter_await(id, bound, look, again, done);
+                }
+                (Why::News | Why::Deadline, seen) => done(seen),
+            }
+        };
+        let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, front: false };
+        let number = self.upkeep.add(waiting, Box::new(call));
+        ticket.waits(&self.upkeep, number);
+        number
+    }
+
+    /// Claims the next due job, waiting for one until the bound is reached.
+    pub fn claim(
+        self: &Arc<Engine>,
+        claim: Claim,
+        bound: Bound,
+        done: impl FnOnce(Result<Option<JobView>>) + Send + 'static,
+    ) -> Waited<Option<JobView>> {
+        let ticket = Ticket::new();
+        let claimer = Claimer { engine: Arc::downgrade(self), claim, bound, ticket: ticket.clone(), done: Box::new(done) };
+        let claimer = Arc::new(Mutex::new(Some(claimer)));
+        let (op, later) = (claim_op(&claimer), claimer.clone());
+        let answered = self.committer.write(Class::Urgent, op, move |result| {
+            if let Some(claimer) = take(&later) {
+                claimer.claimed(result, false);
+            }
+        });
+        match answered {
+            None => Waited::Later(ticket),
+            Some(Ok(None)) if !bound.is_over() => {
+                if let Some(claimer) = take(&claimer) {
+                    claimer.wait(false);
+                }
+                Waited::Later(ticket)
+            }
+            Some(result) => Waited::Now(result),
+        }
+    }
+}
+
+/// A claim that may have to wait.
+struct Claimer {
+    engine: Weak<Engine>,
+    claim: Claim,
+    bound: Bound,
+    ticket: Ticket,
+    done: Box<dyn FnOnce(Result<Option<JobView>>) + Send>,
+}
+
+type SharedClaimer = Arc<Mutex<Option<Claimer>>>;
+
+fn take(claimer: &SharedClaimer) -> Option<Claimer> {
+    claimer.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn claim_op(claimer: &SharedClaimer) -> impl FnMut(&mut super::Work) -> Result<Option<JobView>> + Send + 'static {
+    let claimer = claimer.clone();
+    move |work| match &*claimer.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(claimer) if !claimer.ticket.is_forgotten() => work.claim(&claimer.claim),
+        Some(_) | None => Ok(None),
+    }
+}
+
+impl Claimer {
+    /// Takes the result of a try; where there was no job, waits for one.
+    fn claimed(self, result: Result<Option<JobView>>, front: bool) {
+        match result {
+            Ok(Some(job)) if self.ticket.is_forgotten() => self.give_back(&job),
+            Ok(None) if !self.bound.is_over() && !self.ticket.is_forgotten() => self.wait(front),
+            result => (self.done)(result),
+        }
+    }
+
+    fn wait(self, front: bool) {
+        let Some(engine) = self.engine.upgrade() else { return (self.done)(Err(Error::Closed)) };
+        let Claim { workspace, job_type, batch_id, .. } = self.claim.clone();
+        let topic = Topic::Claimable(Queue { workspace, job_type, batch_id });
+        let waiting = Waiting { topic, deadline: self.bound.deadline, poll_ms: self.bound.poll_ms, front };
+        let ticket = self.ticket.clone();
+        let number = engine.upkeep.add(waiting, Box::new(move |why| self.woken(why)));
+        ticket.waits(&engine.upkeep, number);
+    }
+
+    fn woken(self, why: Why) {
+        match (why, self.engine.upgrade()) {
+            (Why::News, Some(engine)) => {
+                let claimer = Arc::new(Mutex::new(Some(self)));
+                let op = claim_op(&claimer);
+                engine.committer.enqueue(Class::Urgent, op, move |result| {
+                    if let Some(claimer) = take(&claimer) {
+                        claimer.claimed(result, true);
+                    }
+                });
+            }
+            (Why::Deadline, Some(_)) => (self.done)(Ok(None)),
+            (Why::Closed, _) | (_, None) => (self.done)(Err(Error::Closed)),
+        }
+    }
+
+    /// The caller gave up while the job was being claimed for it.
+    fn give_back(self, job: &JobView) {
+        let (Some(engine), Some(token)) = (self.engine.upgrade(), job.lease_token.clone()) else { return };
+        let (workspace, job_id) = (self.claim.workspace.clone(), job.job.job_id.clone());
+        let release = Settle::Release { reason: Some("claim was given up".into()) };
+        let op = move |work: &mut super::Work| work.settle(&workspace, &job_id, &token, &release).map(|_| ());
+        // Where this fails the lease runs out instead.
+        engine.committer.enqueue(Class::Urgent, op, |_| {});
+    }
+}

@@ -1,0 +1,182 @@
+//! Who waits for what: endings, claimable jobs, and until when. Data only: `upkeep.rs` acts on it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::time::{Duration, Instant};
+
+/// Why a waiter is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// What it waits for may have happened.
+    News,
+    /// Its bound is reached.
+    Deadline,
+    /// The engine is closing.
+    Closed,
+}
+
+/// What a waiter waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// The end of a job or batch, by its id.
+    End(String),
+    /// A claimable job of a type in a workspace, perhaps of one batch.
+    Claimable(Queue),
+}
+
+/// Which queue a claim is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Queue {
+    pub workspace: String,
+    pub job_type: String,
+    pub batch_id: Option<String>,
+}
+
+/// Called once, on the upkeep thread: it must not block.
+pub type Call = Box<dyn FnOnce(Why) + Send>;
+
+struct Waiter {
+    topic: Topic,
+    poll_ms: Option<u64>,
+    call: Call,
+}
+
+/// All that wait, with what is to be done about them.
+#[derive(Default)]
+pub struct Waiters {
+    added: i64,
+    waiters: HashMap<i64, Waiter>,
+    by_end: HashMap<String, BTreeSet<i64>>,
+    by_queue: HashMap<Queue, BTreeSet<i64>>,
+    deadlines: BinaryHeap<Reverse<(Instant, i64)>>,
+    polls: BTreeMap<u64, usize>,
+}
+
+impl Waiters {
+    /// Adds one; `front` puts it before the others of its queue. Gives the number to forget it by.
+    pub fn add(&mut self, topic: Topic, deadline: Instant, poll_ms: Option<u64>, front: bool, call: Call) -> i64 {
+        self.added += 1;
+        let number = if front { -self.added } else { self.added };
+        match &topic {
+            Topic::End(id) => self.by_end.entry(id.clone()).or_default().insert(number),
+            Topic::Claimable(queue) => self.by_queue.entry(queue.clone()).or_default().insert(number),
+        };
+        self.deadlines.push(Reverse((deadline, number)));
+        if let Some(poll_ms) = poll_ms {
+            *self.polls.entry(poll_ms).or_default() += 1;
+        }
+        self.waiters.insert(number, Waiter { topic, poll_ms, call });
+        number
+    }
+
+    /// Takes one out, if it still waits.
+    pub fn take(&mut self, number: i64) -> Option<Call> {
+        let waiter = self.waiters.remove(&number)?;
+        if let Some(poll_ms) = waiter.poll_ms {
+            self.unpoll(poll_ms);
+        }
+        match &waiter.topic {
+            Topic::End(id) => remove(&mut self.by_end, id, number),
+            Topic::Claimable(queue) => remove(&mut self.by_queue, queue, number),
+        }
+        self.drop_stale_deadlines();
+        Some(waiter.call)
+    }
+
+    fn unpoll(&mut self, poll_ms: u64) {
+        if let Some(count) = self.polls.get_mut(&poll_ms) {
+            *count -= 1;
+            if *count == 0 {
+                self.polls.remove(&poll_ms);
+            }
+        }
+    }
+
+    /// Deadlines of waiters that are gone must not outnumber those that wait.
+    fn drop_stale_deadlines(&mut self) {
+        if self.deadlines.len() > 64 && self.deadlines.len() > 2 * self.waiters.len() {
+            let waiters = &self.waiters;
+            self.deadlines.retain(|Reverse((_, number))| waiters.contains_key(number));
+        }
+    }
+
+    /// Takes out all that wait for the end of `id`.
+    pub fn ended(&mut self, id: &str) -> Vec<Call> {
+        let numbers = self.by_end.remove(id).unwrap_or_default();
+        numbers.into_iter().filter_map(|number| self.take(number)).collect()
+    }
+
+    /// How many wait for a job of the queue.
+    pub fn waiting(&self, queue: &Queue) -> usize {
+        self.by_queue.get(queue).map_or(0, BTreeSet::len)
+    }
+
+    /// The ids whose end somebody waits for.
+    pub fn ends(&self) -> Vec<String> {
+        self.by_end.keys().cloned().collect()
+    }
+
+    /// Takes out the one that waits longest for a job of the queue.
+    pub fn first(&mut self, queue: &Queue) -> Option<Call> {
+        let number = *self.by_queue.get(queue)?.first()?;
+        self.take(number)
+    }
+
+    /// The queues that somebody waits for.
+    pub fn queues(&self) -> Vec<Queue> {
+        self.by_queue.keys().cloned().collect()
+    }
+
+    /// The queues of that type that somebody waits for.
+    pub fn queues_of(&self, workspace: &str, job_type: &str) -> Vec<Queue> {
+        let of = |queue: &&Queue| queue.workspace == workspace && queue.job_type == job_type;
+        self.by_queue.keys().filter(of).cloned().collect()
+    }
+
+    /// Whether anybody waits for an end.
+    pub fn awaits_ends(&self) -> bool {
+        !self.by_end.is_empty()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
+    /// Takes out those whose bound is reached.
+    pub fn overdue(&mut self, now: Instant) -> Vec<Call> {
+        let mut calls = Vec::new();
+        while let Some(Reverse((at, number))) = self.deadlines.peek().copied() {
+            if at > now && self.waiters.contains_key(&number) {
+                break;
+            }
+            self.deadlines.pop();
+            calls.extend(self.take(number));
+        }
+        calls
+    }
+
+    /// When the next bound is reached.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The shortest delay between looks that anybody asked for.
+    pub fn poll(&self) -> Option<Duration> {
+        self.polls.keys().next().map(|ms| Duration::from_millis(*ms))
+    }
+
+    /// Takes out everybody.
+    pub fn all(&mut self) -> Vec<Call> {
+        let numbers: Vec<i64> = self.waiters.keys().copied().collect();
+        numbers.into_iter().filter_map(|number| self.take(number)).collect()
+    }
+}
+
+fn remove<K: std::hash::Hash + Eq>(numbers: &mut HashMap<K, BTreeSet<i64>>, key: &K, number: i64) {
+    if let Some(of_key) = numbers.get_mut(key) {
+        of_key.remove(&number);
+        if of_key.is_empty() {
+            numbers.remove(key);
+        }
+    }
+}

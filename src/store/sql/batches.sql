@@ -1,0 +1,40 @@
+-- columns: batch_columns
+seq, batch_id, workspace_id, job_type, status, begun, requested_count, queued, leased, started, running,
+  succeeded, no_changes, failed, cancelled, timed_out, created_at, updated_at, completed_at, ended_seq,
+  idempotency_key, root_workflow_id, parent_step_id, metadata
+
+-- name: insert_batch
+-- Stores a new batch.
+INSERT INTO batch (batch_id, workspace_id, job_type, status, begun, requested_count, queued, leased, started, running,
+  succeeded, no_changes, failed, cancelled, timed_out, created_at, updated_at, idempotency_key, root_workflow_id,
+  parent_step_id, metadata)
+VALUES ($1, $2, $3, $4, 0, $5, $5, 0, 0, 0, 0, 0, 0, 0, 0, $6, $6, $7, $8, $9, $10)
+RETURNING seq;
+
+-- name: update_batch
+-- Replaces what changes of a batch.
+UPDATE batch SET status = $2, begun = $3, queued = $4, leased = $5, started = $6, running = $7, succeeded = $8,
+  no_changes = $9, failed = $10, cancelled = $11, timed_out = $12, updated_at = $13, completed_at = $14, ended_seq = $15
+WHERE seq = $1;
+
+-- name: get_batch_by_id
+-- Reads a batch.
+SELECT {batch_columns} FROM batch WHERE batch_id = $1;
+
+-- name: get_batch_by_seq
+-- Reads a batch.
+SELECT {batch_columns} FROM batch WHERE seq = $1;
+
+-- name: list_batches
+-- A page of batches, newest first.
+SELECT {batch_columns} FROM batch
+WHERE workspace_id = $1 AND seq < $2 AND ($3 IS NULL OR status = $3) AND ($5 IS NULL OR job_type = $5)
+ORDER BY seq DESC LIMIT $4;
+
+-- name: list_batches_ended_since
+-- Batches that ended after a number, in the order of their ending.
+SELECT batch_id, ended_seq FROM batch WHERE ended_seq > $1 ORDER BY ended_seq;
+
+-- name: last_batch_ended
+-- The last ending of a batch.
+SELECT max(ended_seq) FROM batch WHERE ended_seq IS NOT NULL;

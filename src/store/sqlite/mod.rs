@@ -1,0 +1,135 @@
+//! SQLite as a store: connections, locks between writers, and news between processes that share one file.
+//! It does not know which change is legal.
+
+mod open;
+mod session;
+
+use super::{Error, Result, Rows, Store, Tx};
+use notify::{EventKind, RecursiveMode, Watcher};
+use rusqlite::{Connection, ErrorCode};
+use session::Session;
+use std::cell::Cell;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// `synchronous=FULL` where true; `NORMAL` may lose the last commits on power loss.
+    pub durable: bool,
+    /// Make the file where it is missing.
+    pub create: bool,
+    /// How long to wait for other writers, migrations and older openers.
+    pub busy_timeout: Duration,
+}
+
+/// One SQLite file, open in this process.
+pub struct Sqlite {
+    file: Arc<open::OpenFile>,
+}
+
+/// The version of the bundled SQLite.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
+impl Sqlite {
+    /// Opens the file, makes or migrates its tables where that is due.
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<Sqlite> {
+        Ok(Sqlite { file: Arc::new(open::open(path, options)?) })
+    }
+
+    /// The absolute path.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+}
+
+impl Store for Sqlite {
+    fn writer(&self) -> Result<Box<dyn Tx>> {
+        Ok(Box::new(Session::new(self.file.connect()?, self.file.clone())))
+    }
+
+    fn reader(&self) -> Result<Box<dyn Rows>> {
+        Ok(Box::new(Session::new(self.file.connect()?, self.file.clone())))
+    }
+
+    fn watch(&self, on_change: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Send + Sync>> {
+        let handler = move |event: notify::Result<notify::Event>| match event {
+            Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
+            Ok(_) | Err(_) => on_change(),
+        };
+        let wake = &self.file.wake_path;
+        let failed = |error: notify::Error| Error::Unavailable(format!("{} cannot be watched: {error}", wake.display()));
+        let mut watcher = notify::recommended_watcher(handler).map_err(failed)?;
+        watcher.watch(wake, RecursiveMode::NonRecursive).map_err(failed)?;
+        Ok(Box::new(watcher))
+    }
+
+    fn announce(&self) -> Result<()> {
+        let wake = &self.file.wake_path;
+        let failed = |error| Error::Unavailable(format!("{} cannot be written: {error}", wake.display()));
+        self.file.wake.write_at(b"!", 0).map(|_| ()).map_err(failed)
+    }
+}
+
+thread_local! {
+    /// Until when the busy handler may wait on this thread.
+    static WAIT_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Waits 50 µs to 2 ms for another writer, until the thread's bound.
+fn on_busy(count: i32) -> bool {
+    let Some(until) = WAIT_UNTIL.get() else { return false };
+    if Instant::now() >= until {
+        return false;
+    }
+    let longest = 50u64 << count.clamp(0, 6);
+    let mut random = [0; 2];
+    // Without randomness all wait alike, which is only slower.
+    let _ = getrandom::fill(&mut random);
+    std::thread::sleep(Duration::from_micros((50 + u64::from(u16::from_le_bytes(random)) % longest).min(2_000)));
+    true
+}
+
+/// Runs `work` with the busy handler waiting for at most `timeout`; not at all where that is zero.
+fn patiently<T>(timeout: Duration, work: impl FnOnce() -> T) -> T {
+    let before = WAIT_UNTIL.replace((!timeout.is_zero()).then(|| Instant::now() + timeout));
+    let result = work();
+    WAIT_UNTIL.set(before);
+    result
+}
+
+/// Sidecars stand beside the database: `jobs.db-lock`, `jobs.db-wake`.
+fn sidecar(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn sidecar_file(path: &Path) -> Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).map_err(|error| Error::Unusable(format!("{} cannot be opened: {error}", path.display())))
+}
+
+/// What an error of SQLite's means to us.
+fn error(error: rusqlite::Error) -> Error {
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy("store is busy: another process writes".into()),
+        Some(ErrorCode::NotADatabase) => Error::Unusable(text),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Error::Unusable(format!("store cannot be written: {text}")),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => Error::Corrupt(text),
+        Some(_) => Error::Unavailable(format!("store failed: {text}")),
+        None => Error::Corrupt(format!("store holds what it should not: {text}")),
+    }
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<()> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(error)
+}

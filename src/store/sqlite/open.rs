@@ -1,0 +1,176 @@
+//! Opening a SQLite file: who may, in which version, with which settings.
+//!
+//! Every opener holds `<db>-lock` shared for as long as it lives; a migration holds it exclusively. Nothing here opens
+//! the database by plain I/O while a connection of this process may hold locks on it: POSIX locks would be lost.
+
+use super::{Error, Result, SqliteOptions, error, patiently, sidecar, sidecar_file};
+use crate::store::sql::MIGRATIONS;
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// "ERND": marks a SQLite file as ours.
+const APPLICATION_ID: i32 = 0x4552_4e44;
+
+/// A file that is open, with the lock that says so to others.
+pub struct OpenFile {
+    pub path: PathBuf,
+    pub wake_path: PathBuf,
+    pub wake: File,
+    options: SqliteOptions,
+    lock: File,
+}
+
+/// Opens the file at `path` for as long as the result lives.
+pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
+    let path = absolute(path, options.create)?;
+    make_if_missing(&path, options.create)?;
+    let wake_path = sidecar(&path, "-wake");
+    let wake = sidecar_file(&wake_path)?;
+    let lock = sidecar_file(&sidecar(&path, "-lock"))?;
+    let file = OpenFile { path, wake_path, wake, options, lock };
+    let name = file.path.display();
+    file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
+    let connection = file.connect()?;
+    if version(&file.path, &connection)? < MIGRATIONS.len() {
+        let waited = format!("{name} has an older schema and is open in an older program: close that, then open again");
+        file.lock(FlockOperation::NonBlockingLockExclusive, &waited)?;
+        patiently(options.busy_timeout, || migrate(&file.path, &connection))?;
+        file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
+    }
+    Ok(file)
+}
+
+impl OpenFile {
+    /// How long to wait for other writers.
+    pub fn busy_timeout(&self) -> Duration {
+        self.options.busy_timeout
+    }
+
+    /// One more connection to the file.
+    pub fn connect(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let mut connection = Connection::open_with_flags(&self.path, flags).map_err(|cause| unusable(&self.path, cause))?;
+        connection.busy_handler(Some(super::on_busy)).map_err(error)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        patiently(self.options.busy_timeout, || self.settle(&connection)).map_err(|cause| unusable(&self.path, cause))?;
+        if connection.is_readonly("main").map_err(error)? {
+            return Err(Error::Unusable(format!("database {} is read-only: it must be writable", self.path.display())));
+        }
+        Ok(connection)
+    }
+
+    fn settle(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", if self.options.durable { "FULL" } else { "NORMAL" })?;
+        connection.pragma_update(None, "fullfsync", self.options.durable)?;
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "cache_size", -16_384)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        Ok(())
+    }
+
+    /// Takes the sidecar's lock, or says after `busy_timeout` what it waited for.
+    fn lock(&self, operation: FlockOperation, waited_for: &str) -> Result<()> {
+        let until = Instant::now() + self.options.busy_timeout;
+        loop {
+            match flock(&self.lock, operation) {
+                Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy(waited_for.into())),
+                Err(cause) => {
+                    return Err(Error::Unusable(format!("{} cannot be locked: {cause}", self.path.display())));
+                }
+            }
+        }
+    }
+}
+
+/// The path with its folder resolved, so that one file has one name.
+fn absolute(path: &Path, create: bool) -> Result<PathBuf> {
+    let Some(name) = path.file_name() else {
+        return Err(Error::Unusable(format!("database \"{}\" is not the path of a file", path.display())));
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let folder = folder.canonicalize().map_err(|cause| {
+        let text = format!("folder \"{}\" of the database cannot be used: {cause}", folder.display());
+        if cause.kind() == ErrorKind::NotFound && !create { Error::Missing(text) } else { Error::Unusable(text) }
+    })?;
+    // A link to a database is that database.
+    Ok(folder.join(name).canonicalize().unwrap_or_else(|_| folder.join(name)))
+}
+
+fn make_if_missing(path: &Path, create: bool) -> Result<()> {
+    match path.metadata() {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(_) => Err(Error::Unusable(format!("database {} is not a file", path.display()))),
+        Err(cause) if cause.kind() == ErrorKind::NotFound && create => {
+            match File::options().write(true).create_new(true).mode(0o600).open(path) {
+                Ok(_) => Ok(()),
+                Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(()),
+                Err(cause) => Err(Error::Unusable(format!("database {} cannot be made: {cause}", path.display()))),
+            }
+        }
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {
+            Err(Error::Missing(format!("database {} does not exist", path.display())))
+        }
+        Err(cause) => Err(Error::Unusable(format!("database {} cannot be used: {cause}", path.display()))),
+    }
+}
+
+fn unusable(path: &Path, cause: rusqlite::Error) -> Error {
+    let path = path.display();
+    match error(cause) {
+        Error::Unusable(text) => Error::Unusable(format!("database {path} cannot be used: {text}")),
+        Error::Busy(_) => Error::Busy(format!("database {path} is busy: another process holds it")),
+        Error::Unavailable(text) => Error::Unavailable(format!("database {path}: {text}")),
+        Error::Corrupt(text) => Error::Corrupt(format!("database {path}: {text}")),
+        other @ (Error::Missing(_) | Error::Unknown(_)) => other,
+    }
+}
+
+/// The schema's version; 0 for an empty file. Refuses what is not ours or newer than us.
+fn version(path: &Path, connection: &Connection) -> Result<usize> {
+    let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(|cause| unusable(path, cause));
+    let application_id = read("PRAGMA application_id")?;
+    let version = read("PRAGMA user_version")?;
+    let empty = read("SELECT count(*) FROM sqlite_schema")? == 0;
+    let path = path.display();
+    if application_id != APPLICATION_ID && !(empty && application_id == 0) {
+        return Err(Error::Unusable(format!("database {path} belongs to another program: name another file")));
+    }
+    match usize::try_from(version) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        Ok(_) | Err(_) => Err(Error::Unusable(format!(
+            "database {path} is from a newer version of Errand: its schema is {version}, this program knows up to {}",
+            MIGRATIONS.len()
+        ))),
+    }
+}
+
+/// Brings the tables up to date, in one transaction.
+fn migrate(path: &Path, connection: &Connection) -> Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(|cause| unusable(path, cause))?;
+    let done = (|| {
+        for (index, sql) in MIGRATIONS.iter().enumerate().skip(version(path, connection)?) {
+            connection.execute_batch(sql).map_err(error)?;
+            connection.pragma_update(None, "user_version", index as i64 + 1).map_err(error)?;
+        }
+        connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(error)?;
+        connection.execute_batch("COMMIT").map_err(error)
+    })();
+    if done.is_err() && !connection.is_autocommit() {
+        // The first error is the one to tell.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    done
+}

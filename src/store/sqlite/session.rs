@@ -1,0 +1,507 @@
+//! One connection's reads and writes: statements in, rows out.
+
+use super::open::OpenFile;
+use super::{error, execute, patiently};
+use crate::job::{BatchStatus, Counts, Facts, Status};
+use crate::store::{
+    Artifact, Attempt, Batch, Body, ClockRow, Count, Error, Fanout, Job, Outcome, Page, Patience, Progress, Queue, Result, Rows,
+    Submission, Tx, sql,
+};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One connection.
+pub struct Session {
+    connection: Connection,
+    /// Keeps the file's lock for as long as the connection lives; dropped after it.
+    file: Arc<OpenFile>,
+}
+
+impl Session {
+    pub fn new(connection: Connection, file: Arc<OpenFile>) -> Session {
+        Session { connection, file }
+    }
+
+    fn one<T>(&self, sql: &str, params: impl Params, read: fn(&Row) -> rusqlite::Result<T>) -> Result<Option<T>> {
+        self.waiting(|connection| connection.prepare_cached(sql)?.query_row(params, read).optional())
+    }
+
+    fn all<T>(&self, sql: &str, params: impl Params, read: fn(&Row) -> rusqlite::Result<T>) -> Result<Vec<T>> {
+        self.waiting(|connection| connection.prepare_cached(sql)?.query_map(params, read)?.collect())
+    }
+
+    fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
+        self.waiting(|connection| connection.prepare_cached(sql)?.execute(params))
+    }
+
+    fn waiting<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        patiently(self.file.busy_timeout(), || work(&self.connection)).map_err(error)
+    }
+}
+
+impl Rows for Session {
+    fn hold(&mut self) -> Result<()> {
+        execute(&self.connection, "BEGIN DEFERRED")
+    }
+
+    fn let_go(&mut self) -> Result<()> {
+        execute(&self.connection, "COMMIT")
+    }
+
+    fn version(&mut self) -> Result<i64> {
+        let version = self.one("PRAGMA data_version", [], |row| row.get(0))?;
+        version.ok_or_else(|| Error::Corrupt("store has no version".into()))
+    }
+
+    fn clock(&mut self) -> Result<Option<ClockRow>> {
+        self.one(sql::GET_CLOCK, [], |row| Ok(ClockRow { boot_id: row.get(0)?, offset_ms: row.get(1)? }))
+    }
+
+    fn last_due(&mut self) -> Result<Option<i64>> {
+        self.one(sql::LAST_DUE, [], |row| row.get(0))
+    }
+
+    fn job_by_id(&mut self, job_id: &str) -> Result<Option<Job>> {
+        self.one(sql::GET_JOB_BY_ID, [job_id], job)
+    }
+
+    fn job_by_seq(&mut self, seq: i64) -> Result<Option<Job>> {
+        self.one(sql::GET_JOB_BY_SEQ, [seq], job)
+    }
+
+    fn body(&mut self, seq: i64, payload: bool) -> Result<Body> {
+        let statement = if payload { sql::GET_BODY } else { sql::GET_BODY_WITHOUT_PAYLOAD };
+        self.one(statement, [seq], body)?.ok_or_else(|| Error::Corrupt(format!("job {seq} has no body")))
+    }
+
+    fn progress(&mut self, seq: i64) -> Result<Option<Progress>> {
+        self.one(sql::GET_PROGRESS, [seq], |row| {
+            Ok(Progress { message: row.get(0)?, details: row.get(1)?, metrics: row.get(2)?, updated_at: row.get(3)? })
+        })
+    }
+
+    fn outcome(&mut self, seq: i64) -> Result<Option<Outcome>> {
+        self.one(sql::GET_OUTCOME, [seq], |row| {
+            Ok(Outcome {
+                summary: row.get(0)?,
+                outputs: row.get(1)?,
+                metrics: row.get(2)?,
+                worker_info: row.get(3)?,
+                error: row.get(4)?,
+            })
+        })
+    }
+
+    fn artifacts(&mut self, seq: i64) -> Result<Vec<Artifact>> {
+        self.all(sql::LIST_ARTIFACTS, [seq], |row| {
+            Ok(Artifact { kind: row.get(0)?, label: row.get(1)?, artifact: row.get(2)? })
+        })
+    }
+
+    fn attempts(&mut self, seq: i64) -> Result<Vec<Attempt>> {
+        self.all(sql::LIST_ATTEMPTS, [seq], attempt)
+    }
+
+    fn attempt(&mut self, seq: i64, number: i64) -> Result<Option<Attempt>> {
+        self.one(sql::GET_ATTEMPT, [seq, number], attempt)
+    }
+
+    fn attempt_by_request(&mut self, request_id: &str) -> Result<Vec<Attempt>> {
+        self.all(sql::LIST_ATTEMPTS_BY_REQUEST, [request_id], attempt)
+    }
+
+    fn claimable(&mut self, queue: &Queue, now_ms: i64, limit: i64) -> Result<Vec<i64>> {
+        let Queue { workspace_id, job_type, batch_seq } = *queue;
+        match batch_seq {
+            Some(batch) => {
+                self.all(sql::FIND_CLAIMABLE_IN_BATCH, params![batch, job_type, now_ms, limit], |row| row.get(0))
+            }
+            None => self.all(sql::FIND_CLAIMABLE, params![workspace_id, job_type, now_ms, limit], |row| row.get(0)),
+        }
+    }
+
+    fn next_due(&mut self, queue: &Queue) -> Result<Option<i64>> {
+        let Queue { workspace_id, job_type, batch_seq } = *queue;
+        match batch_seq {
+            Some(batch) => self.one(sql::NEXT_DUE_IN_BATCH, params![batch, job_type], |row| row.get(0)),
+            None => self.one(sql::NEXT_DUE, [workspace_id, job_type], |row| row.get(0)),
+        }
+    }
+
+    fn expired(&mut self, now_ms: i64, limit: i64) -> Result<Vec<i64>> {
+        self.all(sql::LIST_EXPIRED, [now_ms, limit], |row| row.get(0))
+    }
+
+    fn next_expiry(&mut self) -> Result<Option<i64>> {
+        self.one(sql::NEXT_EXPIRY, [], |row| row.get(0)).map(Option::flatten)
+    }
+
+    fn list_jobs(&mut self, page: &Page) -> Result<Vec<Job>> {
+        let Page { workspace_id, job_type, batch_seq, status, before, limit } = *page;
+        match (batch_seq, job_type) {
+            (Some(batch), _) => {
+                self.all(sql::LIST_JOBS_BY_BATCH, params![workspace_id, before, status, limit, batch, job_type], job)
+            }
+            (None, Some(_)) => self.all(sql::LIST_JOBS_BY_TYPE, params![workspace_id, before, status, limit, job_type], job),
+            (None, None) => self.all(sql::LIST_JOBS, params![workspace_id, before, status, limit], job),
+        }
+    }
+
+    fn batch_by_id(&mut self, batch_id: &str) -> Result<Option<Batch>> {
+        self.one(sql::GET_BATCH_BY_ID, [batch_id], batch)
+    }
+
+    fn batch_by_seq(&mut self, seq: i64) -> Result<Option<Batch>> {
+        self.one(sql::GET_BATCH_BY_SEQ, [seq], batch)
+    }
+
+    fn list_batches(&mut self, page: &Page) -> Result<Vec<Batch>> {
+        let Page { workspace_id, job_type, status, before, limit, batch_seq: _ } = *page;
+        self.all(sql::LIST_BATCHES, params![workspace_id, before, status, limit, job_type], batch)
+    }
+
+    fn batch_jobs(&mut self, batch_seq: i64, after: i64, limit: i64) -> Result<Vec<Job>> {
+        self.all(sql::LIST_BATCH_JOBS, [batch_seq, after, limit], job)
+    }
+
+    fn submission(&mut self, workspace: &str, key: &str) -> Result<Option<Submission>> {
+        self.one(sql::GET_SUBMISSION, [workspace, key], |row| Ok(Submission { id: row.get(0)?, digest: row.get(1)? }))
+    }
+
+    fn counts(&mut self, workspace: &str) -> Result<Vec<Count>> {
+        self.all(sql::LIST_COUNTS, [workspace], |row| {
+            Ok(Count { job_type: row.get(0)?, status: status(row, 1)?, jobs: row.get(2)? })
+        })
+    }
+
+    fn ended_since(&mut self, ended_seq: i64) -> Result<(Vec<String>, i64)> {
+        let read = |row: &Row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+        let mut ended = self.all(sql::LIST_JOBS_ENDED_SINCE, [ended_seq], read)?;
+        ended.extend(self.all(sql::LIST_BATCHES_ENDED_SINCE, [ended_seq], read)?);
+        let last = ended.iter().map(|(_, number)| *number).max().unwrap_or(ended_seq);
+        Ok((ended.into_iter().map(|(id, _)| id).collect(), last))
+    }
+
+    fn last_ended_seq(&mut self) -> Result<i64> {
+        let read = |row: &Row| row.get::<_, Option<i64>>(0);
+        let job = self.one(sql::LAST_JOB_ENDED, [], read)?.flatten();
+        let batch = self.one(sql::LAST_BATCH_ENDED, [], read)?.flatten();
+        Ok(job.max(batch).unwrap_or(0))
+    }
+
+    fn fanout(&mut self, fanout_id: i64) -> Result<Option<Fanout>> {
+        self.one(sql::GET_FANOUT, [fanout_id], fanout)
+    }
+
+    fn fanout_by_name(&mut self, workspace: &str, name: &str) -> Result<Option<Fanout>> {
+        self.one(sql::GET_FANOUT_BY_NAME, [workspace, name], fanout)
+    }
+
+    fn next_held(&mut self, fanout_id: i64) -> Result<Option<i64>> {
+        self.one(sql::FIND_HELD, [fanout_id], |row| row.get(0))
+    }
+
+    fn last_placed(&mut self, fanout_id: i64) -> Result<Option<i64>> {
+        self.one(sql::FIND_LAST_PLACED, [fanout_id], |row| row.get(0))
+    }
+}
+
+impl Tx for Session {
+    fn begin(&mut self, patience: Patience) -> Result<()> {
+        let timeout = match patience {
+            Patience::None => Duration::ZERO,
+            Patience::Full => self.file.busy_timeout(),
+        };
+        patiently(timeout, || execute(&self.connection, "BEGIN IMMEDIATE"))
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let done = self.waiting(|connection| connection.prepare_cached("COMMIT")?.raw_execute());
+        match done {
+            Ok(_) => Ok(()),
+            Err(cause) => {
+                self.rollback();
+                Err(Error::Unknown(cause.to_string()))
+            }
+        }
+    }
+
+    fn rollback(&mut self) {
+        if !self.connection.is_autocommit() {
+            // A rollback that fails leaves the transaction to the closing of the connection; the cause was told.
+            let _ = execute(&self.connection, "ROLLBACK");
+        }
+    }
+
+    fn savepoint(&mut self) -> Result<()> {
+        execute(&self.connection, "SAVEPOINT operation")
+    }
+
+    fn keep(&mut self) -> Result<()> {
+        execute(&self.connection, "RELEASE operation")
+    }
+
+    fn undo(&mut self) -> Result<()> {
+        execute(&self.connection, "ROLLBACK TO operation")?;
+        execute(&self.connection, "RELEASE operation")
+    }
+
+    fn set_clock(&mut self, clock: &ClockRow) -> Result<()> {
+        self.run(sql::SET_CLOCK, params![clock.boot_id, clock.offset_ms]).map(|_| ())
+    }
+
+    fn renew_all_leases(&mut self, now_ms: i64) -> Result<()> {
+        self.run(sql::RENEW_ALL_LEASES, [now_ms]).map(|_| ())
+    }
+
+    fn insert_job(&mut self, job: &Job, body: &Body) -> Result<i64> {
+        let Job { job_id, workspace_id, job_type, facts, batch_seq, fanout_id, held, created_at, .. } = job;
+        let status = facts.status.name();
+        let Facts { max_attempts, due_ms, lease_ms, .. } = facts;
+        let seq = self.one(
+            sql::INSERT_JOB,
+            params![
+                job_id, workspace_id, job_type, status, max_attempts, due_ms, lease_ms, batch_seq, fanout_id, held, created_at
+            ],
+            |row| row.get(0),
+        )?;
+        let seq = seq.ok_or_else(|| Error::Corrupt("an insert gave no row".into()))?;
+        self.run(
+            sql::INSERT_BODY,
+            params![
+                seq,
+                body.batch_id,
+                body.root_workflow_id,
+                body.parent_step_id,
+                body.fanout_parent_step_id,
+                body.fanout_max_concurrency,
+                body.idempotency_key,
+                body.metadata,
+                body.payload
+            ],
+        )?;
+        Ok(seq)
+    }
+
+    fn update_job(&mut self, job: &Job) -> Result<bool> {
+        let facts = &job.facts;
+        let changed = self.run(
+            sql::UPDATE_JOB,
+            params![
+                job.seq,
+                job.rev - 1,
+                facts.status.name(),
+                facts.attempt,
+                facts.max_attempts,
+                facts.spent,
+                facts.cancel_requested,
+                facts.due_ms,
+                facts.lease_ms,
+                facts.lease_until_ms,
+                job.worker_id,
+                job.held,
+                job.started_at,
+                job.updated_at,
+                job.completed_at,
+                job.last_heartbeat_at,
+                job.ended_seq
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    fn set_held(&mut self, seq: i64, held: bool) -> Result<()> {
+        self.run(sql::UPDATE_JOB_HELD, params![seq, held]).map(|_| ())
+    }
+
+    fn put_progress(&mut self, seq: i64, progress: &Progress) -> Result<()> {
+        let Progress { message, details, metrics, updated_at } = progress;
+        self.run(sql::PUT_PROGRESS, params![seq, message, details, metrics, updated_at]).map(|_| ())
+    }
+
+    fn put_outcome(&mut self, seq: i64, outcome: &Outcome) -> Result<()> {
+        let Outcome { summary, outputs, metrics, worker_info, error } = outcome;
+        self.run(sql::PUT_OUTCOME, params![seq, summary, outputs, metrics, worker_info, error]).map(|_| ())
+    }
+
+    fn put_artifact(&mut self, seq: i64, position: i64, artifact: &Artifact) -> Result<()> {
+        let Artifact { kind, label, artifact } = artifact;
+        self.run(sql::PUT_ARTIFACT, params![seq, position, kind, label, artifact]).map(|_| ())
+    }
+
+    fn clear_reports(&mut self, seq: i64) -> Result<()> {
+        self.run(sql::DELETE_PROGRESS, [seq])?;
+        self.run(sql::DELETE_OUTCOME, [seq])?;
+        self.run(sql::DELETE_ARTIFACTS, [seq]).map(|_| ())
+    }
+
+    fn insert_attempt(&mut self, attempt: &Attempt) -> Result<()> {
+        let Attempt { job_seq, attempt: number, worker_id, worker_labels, lease_token, request_id, claimed_at, .. } = attempt;
+        let row = params![job_seq, number, worker_id, worker_labels, lease_token, request_id, claimed_at];
+        self.run(sql::INSERT_ATTEMPT, row).map(|_| ())
+    }
+
+    fn end_attempt(&mut self, attempt: &Attempt) -> Result<()> {
+        let Attempt { job_seq, attempt: number, ended_at, outcome, error, settled_by, .. } = attempt;
+        self.run(sql::END_ATTEMPT, params![job_seq, number, ended_at, outcome, error, settled_by]).map(|_| ())
+    }
+
+    fn insert_batch(&mut self, batch: &Batch) -> Result<i64> {
+        let seq = self.one(
+            sql::INSERT_BATCH,
+            params![
+                batch.batch_id,
+                batch.workspace_id,
+                batch.job_type,
+                batch.status.name(),
+                batch.requested_count,
+                batch.created_at,
+                batch.idempotency_key,
+                batch.root_workflow_id,
+                batch.parent_step_id,
+                batch.metadata
+            ],
+            |row| row.get(0),
+        )?;
+        seq.ok_or_else(|| Error::Corrupt("an insert gave no row".into()))
+    }
+
+    fn update_batch(&mut self, batch: &Batch) -> Result<()> {
+        let [queued, leased, started, running, succeeded, no_changes, failed, cancelled, timed_out] = batch.counts.0;
+        self.run(
+            sql::UPDATE_BATCH,
+            params![
+                batch.seq,
+                batch.status.name(),
+                batch.begun,
+                queued,
+                leased,
+                started,
+                running,
+                succeeded,
+                no_changes,
+                failed,
+                cancelled,
+                timed_out,
+                batch.updated_at,
+                batch.completed_at,
+                batch.ended_seq
+            ],
+        )
+        .map(|_| ())
+    }
+
+    fn insert_submission(&mut self, workspace: &str, key: &str, submission: &Submission) -> Result<()> {
+        self.run(sql::INSERT_SUBMISSION, params![workspace, key, submission.id, submission.digest]).map(|_| ())
+    }
+
+    fn add_count(&mut self, workspace: &str, job_type: &str, status: Status, jobs: i64) -> Result<()> {
+        self.run(sql::ADD_COUNT, params![workspace, job_type, status.name(), jobs]).map(|_| ())
+    }
+
+    fn insert_fanout(&mut self, workspace: &str, name: &str, cap: i64) -> Result<i64> {
+        let id = self.one(sql::INSERT_FANOUT, params![workspace, name, cap], |row| row.get(0))?;
+        id.ok_or_else(|| Error::Corrupt("an insert gave no row".into()))
+    }
+
+    fn update_fanout(&mut self, fanout: &Fanout) -> Result<()> {
+        self.run(sql::UPDATE_FANOUT, [fanout.fanout_id, fanout.cap, fanout.used]).map(|_| ())
+    }
+}
+
+fn job(row: &Row) -> rusqlite::Result<Job> {
+    Ok(Job {
+        seq: row.get(0)?,
+        job_id: row.get(1)?,
+        workspace_id: row.get(2)?,
+        job_type: row.get(3)?,
+        rev: row.get(5)?,
+        facts: Facts {
+            status: status(row, 4)?,
+            attempt: row.get(6)?,
+            max_attempts: row.get(7)?,
+            spent: row.get(8)?,
+            cancel_requested: row.get(9)?,
+            due_ms: row.get(10)?,
+            lease_ms: row.get(11)?,
+            lease_until_ms: row.get(12)?,
+        },
+        worker_id: row.get(13)?,
+        batch_seq: row.get(14)?,
+        fanout_id: row.get(15)?,
+        held: row.get(16)?,
+        created_at: row.get(17)?,
+        started_at: row.get(18)?,
+        updated_at: row.get(19)?,
+        completed_at: row.get(20)?,
+        last_heartbeat_at: row.get(21)?,
+        ended_seq: row.get(22)?,
+    })
+}
+
+fn body(row: &Row) -> rusqlite::Result<Body> {
+    Ok(Body {
+        batch_id: row.get(0)?,
+        root_workflow_id: row.get(1)?,
+        parent_step_id: row.get(2)?,
+        fanout_parent_step_id: row.get(3)?,
+        fanout_max_concurrency: row.get(4)?,
+        idempotency_key: row.get(5)?,
+        metadata: row.get(6)?,
+        payload: row.get(7)?,
+    })
+}
+
+fn attempt(row: &Row) -> rusqlite::Result<Attempt> {
+    Ok(Attempt {
+        job_seq: row.get(0)?,
+        attempt: row.get(1)?,
+        worker_id: row.get(2)?,
+        worker_labels: row.get(3)?,
+        lease_token: row.get(4)?,
+        request_id: row.get(5)?,
+        claimed_at: row.get(6)?,
+        ended_at: row.get(7)?,
+        outcome: row.get(8)?,
+        error: row.get(9)?,
+        settled_by: row.get(10)?,
+    })
+}
+
+fn batch(row: &Row) -> rusqlite::Result<Batch> {
+    let mut counts = Counts::default();
+    for (index, count) in counts.0.iter_mut().enumerate() {
+        *count = row.get(7 + index)?;
+    }
+    Ok(Batch {
+        seq: row.get(0)?,
+        batch_id: row.get(1)?,
+        workspace_id: row.get(2)?,
+        job_type: row.get(3)?,
+        status: BatchStatus::from_name(row.get_ref(4)?.as_str()?).ok_or_else(|| unknown_word(4))?,
+        begun: row.get(5)?,
+        requested_count: row.get(6)?,
+        counts,
+        created_at: row.get(16)?,
+        updated_at: row.get(17)?,
+        completed_at: row.get(18)?,
+        ended_seq: row.get(19)?,
+        idempotency_key: row.get(20)?,
+        root_workflow_id: row.get(21)?,
+        parent_step_id: row.get(22)?,
+        metadata: row.get(23)?,
+    })
+}
+
+fn fanout(row: &Row) -> rusqlite::Result<Fanout> {
+    Ok(Fanout { fanout_id: row.get(0)?, cap: row.get(1)?, used: row.get(2)? })
+}
+
+fn status(row: &Row, column: usize) -> rusqlite::Result<Status> {
+    Status::from_name(row.get_ref(column)?.as_str()?).ok_or_else(|| unknown_word(column))
+}
+
+fn unknown_word(column: usize) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(column, "status".into(), rusqlite::types::Type::Text)
+}
