@@ -30,7 +30,6 @@ pub extern "system" fn JNI_OnLoad(_vm: *mut jni::sys::JavaVM, _reserved: *mut c_
         let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
         let event = MapBuilder::new()
             .put("event", "panic")
-            .put("level", "error")
             .put("message", text.unwrap_or("panic without a message"))
             .put_some("at", place)
             .build();

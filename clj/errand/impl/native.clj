@@ -36,10 +36,29 @@
   (-> (error (keyword code) category message path details)
       (as-> e (ex-info (ex-message e) (assoc (ex-data e) :errand/retry? retry?)))))
 
+(def ^:private path-shown
+  "Steps of a path that a message shows; ex-data has them all." 8)
+
+(defn- place
+  "A path as the beginning of a message."
+  [path]
+  (binding [*print-length* 3
+            *print-level* 2]
+    (str (str/join " " (map pr-str (take path-shown path)))
+         (when (< (long path-shown) (count path)) " …"))))
+
 (defn- codec-error [^CodecException e]
-  (if (= "too-large" (.kind e))
-    (error :payload-too-large "incorrect" (ex-message e) (.path e) nil)
-    (invalid (ex-message e) (.path e))))
+  (let [path (.path e)
+        text (ex-message e)
+        ;; Where the text begins with the last step itself, only the steps before it are missing.
+        before (if (and (seq path) (str/starts-with? text (pr-str (peek path))))
+                 (pop path)
+                 path)
+        message (cond->> text
+                  (seq before) (str (place before) " "))]
+    (if (= "too-large" (.kind e))
+      (error :payload-too-large "incorrect" message path nil)
+      (invalid message path))))
 
 (defn- value
   "The data of a reply, or its error thrown."
@@ -180,16 +199,15 @@
   (.write out (str engine)))
 
 (defn- log-event
-  "Tells System.Logger \"errand\": trouble by its level, the rest as debug."
-  [event]
+  "Tells System.Logger \"errand\": a panic as an error, other trouble as a warning, the rest as debug."
+  [{:keys [event message] :as all}]
   (let [logger (System/getLogger "errand")
-        level (case (some-> (:level event) name)
-                "error" System$Logger$Level/ERROR
-                ("warn" "warning") System$Logger$Level/WARNING
-                "info" System$Logger$Level/INFO
-                System$Logger$Level/DEBUG)]
+        level (cond
+                (= "panic" event) System$Logger$Level/ERROR
+                (str/ends-with? (str event) "-failed") System$Logger$Level/WARNING
+                :else System$Logger$Level/DEBUG)]
     (when (.isLoggable logger level)
-      (.log logger level (pr-str event)))))
+      (.log logger ^System$Logger$Level level (str event ": " message (when-let [at (:at all)] (str " at " at)))))))
 
 (defn- listener
   "Tells the log and `on-event` of background events; what `on-event` throws is logged."
