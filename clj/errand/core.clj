@@ -111,16 +111,7 @@
   call on the engine throws :closed."
   ([] (when-let [^Engine engine (or *engine* @ambient)]
         (close engine)))
-  ([^Engine engine]
-   (when-not (native/engine? engine)
-     (throw (native/invalid (str "engine " (pr-str engine) " is not an engine; errand.core/open gives one"))))
-   (.close engine)))
-
-(defn- run
-  [engine command args]
-  (when-not (native/engine? engine)
-    (throw (native/invalid (str "engine " (pr-str engine) " is not an engine; errand.core/open gives one"))))
-  (native/call engine command args))
+  ([engine] (.close (native/engine! engine))))
 
 (defn- options
   "An options map with `more` merged over it."
@@ -160,7 +151,7 @@
     :root-workflow-id, :parent-step-id, :fanout-parent-step-id   where it comes from
     :fanout-max-concurrency  cap on jobs under lease at once within (root workflow, fan-out step)"
   ([job] (submit (current) job))
-  ([engine job] (:job (run engine "jobs.create" job))))
+  ([engine job] (:job (native/call engine "jobs.create" job))))
 
 (defn ^{:errand/command "jobs.batches.create"} submit-batch
   "Stores a batch of queued jobs of one type, all or none.
@@ -176,14 +167,14 @@
     :idempotency-key, :root-workflow-id, :parent-step-id, :fanout-parent-step-id   as in `submit`
     :fanout-max-concurrency   cap on the batch's jobs under lease at once"
   ([batch] (submit-batch (current) batch))
-  ([engine batch] (flat (run engine "jobs.batches.create" batch))))
+  ([engine batch] (flat (native/call engine "jobs.batches.create" batch))))
 
 (defn ^{:errand/command "jobs.get"} job
   "Reads the latest state of one job.
 
   Throws :not-found for an unknown id, or one of another workspace."
   ([job-id] (job (current) job-id))
-  ([engine job-id] (:job (run engine "jobs.get" {:job-id job-id}))))
+  ([engine job-id] (:job (native/call engine "jobs.get" {:job-id job-id}))))
 
 (defn ^{:errand/command "jobs.batches.get"} batch
   "Reads the latest state of one batch and its first jobs.
@@ -199,7 +190,7 @@
   [& args]
   (with-engine (fn ([engine id] (batch engine id {}))
                  ([engine id opts]
-                  (flat (run engine "jobs.batches.get"
+                  (flat (native/call engine "jobs.batches.get"
                              (merge {:include-jobs? false} (options opts {:batch-id id}))))))
     args))
 
@@ -218,7 +209,7 @@
   ([options] (if (native/engine? options)
                (list-jobs options {})
                (list-jobs (current) options)))
-  ([engine options] (run engine "jobs.list" options)))
+  ([engine options] (native/call engine "jobs.list" options)))
 
 (defn ^{:errand/command "jobs.batches.list"} list-batches
   "Lists batches, newest first, a page at a time.
@@ -232,7 +223,7 @@
   ([options] (if (native/engine? options)
                (list-batches options {})
                (list-batches (current) options)))
-  ([engine options] (run engine "jobs.batches.list" options)))
+  ([engine options] (native/call engine "jobs.batches.list" options)))
 
 (defn ^{:errand/command "jobs.stats"} stats
   "Counts the jobs of the workspace by type and status.
@@ -242,7 +233,7 @@
   ([options] (if (native/engine? options)
                (stats options {})
                (stats (current) options)))
-  ([engine options] (run engine "jobs.stats" options)))
+  ([engine options] (native/call engine "jobs.stats" options)))
 
 ;; Waiting
 
@@ -326,7 +317,7 @@
   {:arglists '([job-id] [job-id options] [engine job-id] [engine job-id options])}
   [& args]
   (with-engine (fn ([engine id] (cancel! engine id {}))
-                 ([engine id opts] (:job (run engine "jobs.cancel" (options opts {:job-id id})))))
+                 ([engine id opts] (:job (native/call engine "jobs.cancel" (options opts {:job-id id})))))
     args))
 
 (defn ^{:errand/command "jobs.retry"} retry!
@@ -334,7 +325,7 @@
 
   Gives the job, with at least one more attempt. Its batch is open again. Throws :refused in any other status."
   ([job-id] (retry! (current) job-id))
-  ([engine job-id] (:job (run engine "jobs.retry" {:job-id job-id}))))
+  ([engine job-id] (:job (native/call engine "jobs.retry" {:job-id job-id}))))
 
 (defn ^{:errand/command "jobs.batches.cancel"} cancel-batch!
   "Cancels the queued jobs of a batch and asks the workers of its active ones to stop.
@@ -343,7 +334,7 @@
   {:arglists '([batch-id] [batch-id options] [engine batch-id] [engine batch-id options])}
   [& args]
   (with-engine (fn ([engine id] (cancel-batch! engine id {}))
-                 ([engine id opts] (flat (run engine "jobs.batches.cancel" (options opts {:batch-id id})))))
+                 ([engine id opts] (flat (native/call engine "jobs.batches.cancel" (options opts {:batch-id id})))))
     args))
 
 ;; For workers of your own. errand.worker does all of this.
@@ -363,14 +354,14 @@
     :wait-ms         how long to wait for a job; not at all when absent
     :request-id      repeated while the lease lives, it gives the same claim again: for calls whose answer was lost"
   ([claim] (claim! (current) claim))
-  ([engine claim] (:job (run engine "jobs.claim" claim))))
+  ([engine claim] (:job (native/call engine "jobs.claim" claim))))
 
 (defn- leased
   "Runs a command on a claimed job."
   [engine command job opts]
   (when-not (map? job)
     (throw (native/invalid (str "job " (pr-str job) " is not a claimed job; errand.core/claim! gives one"))))
-  (run engine command (options opts (select-keys job [:job-id :lease-token]))))
+  (native/call engine command (options opts (select-keys job [:job-id :lease-token]))))
 
 (defn ^{:errand/command "jobs.heartbeat"} heartbeat!
   "Extends the lease and tells the worker to go on, to cancel or to drain.

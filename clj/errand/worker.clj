@@ -85,9 +85,8 @@
     (when-not (and (integer? concurrency) (<= 1 concurrency 10000))
       (throw (native/invalid (str "concurrency " (pr-str concurrency) " is not a whole number from 1 to 10000")
                              [:concurrency]))))
-  (when-not (or (nil? (:engine options)) (native/engine? (:engine options)))
-    (throw (native/invalid (str "engine " (pr-str (:engine options)) " is not an engine; errand.core/open gives one")
-                           [:engine]))))
+  (when (some? (:engine options))
+    (native/engine! (:engine options))))
 
 (defn- default-id []
   (let [host (or (System/getenv "HOSTNAME")

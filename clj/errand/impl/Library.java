@@ -2,16 +2,21 @@ package errand.impl;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.HexFormat;
 import java.util.Locale;
 import java.util.Set;
@@ -26,6 +31,8 @@ final class Library {
         Set.of(PosixFilePermission.GROUP_WRITE, PosixFilePermission.OTHERS_WRITE);
     private static final FileAttribute<?> PRIVATE_FOLDER =
         PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+
+    private static final long KEPT_DAYS = 30;
 
     private Library() { }
 
@@ -89,7 +96,28 @@ final class Library {
         } finally {
             Files.deleteIfExists(fresh);
         }
+        prune(folder);
         return target.toRealPath();
+    }
+
+    /** Removes builds that were extracted long ago. A JVM that uses one keeps it: what is mapped stays. */
+    private static void prune(Path newest) {
+        FileTime bound = FileTime.from(Instant.now().minus(KEPT_DAYS, ChronoUnit.DAYS));
+        try (DirectoryStream<Path> folders = Files.newDirectoryStream(newest.getParent())) {
+            for (Path folder : folders) {
+                if (!folder.equals(newest) && Files.getLastModifiedTime(folder).compareTo(bound) < 0) {
+                    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
+                        for (Path file : files) {
+                            Files.delete(file);
+                        }
+                    }
+                    Files.delete(folder);
+                }
+            }
+        } catch (IOException | DirectoryIteratorException untidy) {
+            // Another JVM may be at it too; what is left costs only space.
+            System.getLogger("errand").log(System.Logger.Level.DEBUG, "old native libraries were not removed", untidy);
+        }
     }
 
     /** The user's cache folder, or one of our own in the temporary folder where there is no home to write to. */

@@ -144,20 +144,29 @@
 
 ;; Calls
 
-(defn- start-call ^Pending [^Engine engine command args]
+(defn engine? [x] (instance? Engine x))
+
+(defn engine!
+  "The engine itself; anything else is refused."
+  ^Engine [x]
+  (if (engine? x)
+    x
+    (throw (invalid (str "engine " (pr-str x) " is not an engine; errand.core/open gives one")))))
+
+(defn- start-call ^Pending [engine command args]
   (usable!)
   (let [index (int (or (get @indexes command)
                        (throw (invalid (str "command \"" command "\" is unknown")))))]
-    (Native/call (.handle engine) index (encode args "arguments"))))
+    (Native/call (.handle (engine! engine)) index (encode args "arguments"))))
 
 (defn call
   "Runs a command and gives its data. Throws what the command says no with, and InterruptedException."
   [engine command args]
   (value (Native/await (start-call engine command args))))
 
-(defn- start-step ^Pending [^Engine engine step-id config]
+(defn- start-step ^Pending [engine step-id config]
   (usable!)
-  (Native/step (.handle engine) (encode-id step-id) (encode config "step config")))
+  (Native/step (.handle (engine! engine)) (encode-id step-id) (encode config "step config")))
 
 (defn step
   "Runs a step of a flow and gives the job or batch map."
@@ -192,8 +201,6 @@
   (future-of (start-step engine step-id config) executor))
 
 ;; Engines
-
-(defn engine? [x] (instance? Engine x))
 
 (defmethod print-method Engine [engine ^java.io.Writer out]
   (.write out (str engine)))

@@ -131,7 +131,7 @@
     (let [back #(:payload (errand/submit {:job-type "t" :payload %}))]
       (is (same? [1 2 3 1.5] (back [(int 1) (short 2) (byte 3) (float 1.5)])))
       (is (same? '(2 3) (back (map inc [1 2]))))
-      (is (same? [{"a" [1]} #{2}] (back [(doto (java.util.HashMap.) (.put "a" (java.util.ArrayList. ^java.util.Collection [1])))
+      (is (same? [{"a" [1]} #{2}] (back [(doto (java.util.HashMap.) (.put "a" (doto (java.util.ArrayList.) (.add 1))))
                                                (doto (java.util.HashSet.) (.add 2))]))))))
 
 ;; Waits
