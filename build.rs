@@ -20,7 +20,8 @@ fn main() {
     for (name, (doc, sql)) in &statements {
         let _ = writeln!(out, "/// {doc}\npub const {}: &str = r#\"{}\"#;", name.to_uppercase(), for_sqlite(sql));
     }
-    let _ = writeln!(out, "/// Migrations in order; the position of one, counted from 1, is the version that it makes.");
+    let _ =
+        writeln!(out, "/// Migrations in order; the position of one, counted from 1, is the version that it makes.");
     let _ = writeln!(out, "pub const MIGRATIONS: &[&str] = &[");
     for path in files(&dir.join("migrations"), ".sqlite.sql") {
         let _ = writeln!(out, "    r#\"{}\"#,", read(&path));
@@ -56,7 +57,8 @@ fn read_statements(path: &str, statements: &mut BTreeMap<String, (String, String
     for block in text.split("-- name: ").skip(1) {
         let (name, rest) = block.split_once('\n').unwrap_or_else(|| panic!("{path}: a name without a statement"));
         let (doc, sql) = rest.split_once('\n').unwrap_or_else(|| panic!("{path}: {name} has no statement"));
-        let doc = doc.strip_prefix("-- ").unwrap_or_else(|| panic!("{path}: {name} needs a line that says what it does"));
+        let doc =
+            doc.strip_prefix("-- ").unwrap_or_else(|| panic!("{path}: {name} needs a line that says what it does"));
         let sql = sql.trim().trim_end_matches(';').to_string();
         assert!(!sql.is_empty() && !sql.contains('{'), "{path}: {name} is empty or names unknown columns");
         let before = statements.insert(name.trim().to_string(), (doc.to_string(), sql));

@@ -1,1 +1,5 @@
 //! The Rust tests, one binary.
+
+mod engine;
+mod support;
+mod tidy;

@@ -40,7 +40,8 @@ impl Args {
             let place = Place::root(names).key(field.name);
             values.push((field.name, check(field.kind, value, &place)?));
         }
-        let missing = command.fields.iter().find(|field| field.required && !values.iter().any(|(n, _)| *n == field.name));
+        let missing =
+            command.fields.iter().find(|field| field.required && !values.iter().any(|(n, _)| *n == field.name));
         match missing {
             Some(field) => {
                 let place = Place::root(names).key(field.name);
@@ -210,7 +211,9 @@ pub fn unknown_key(place: &Place, key: &Value, known: impl Iterator<Item = &'sta
     };
     let nearest = known.iter().map(|name| (strsim::damerau_levenshtein(&given, &plain(name, place.names)), name)).min();
     let hint = match nearest {
-        Some((distance, name)) if distance <= 1 + given.len() / 3 => format!("; did you mean {}?", spell(name, place.names)),
+        Some((distance, name)) if distance <= 1 + given.len() / 3 => {
+            format!("; did you mean {}?", spell(name, place.names))
+        }
         Some(_) | None => String::new(),
     };
     let all: Vec<String> = known.iter().map(|name| spell(name, place.names)).collect();
@@ -242,7 +245,9 @@ pub fn check(kind: Kind, value: &Value, place: &Place) -> Result<Arg, Error> {
 fn text(value: &Value, min: usize, max: usize, place: &Place) -> Result<Arg, Error> {
     match value {
         Value::Str(text) if text.len() >= min && text.len() <= max => Ok(Arg::Text(text.to_string())),
-        Value::Str(text) if text.is_empty() => Err(place.invalid(format!("is empty; allowed: text of 1 to {max} bytes"))),
+        Value::Str(text) if text.is_empty() => {
+            Err(place.invalid(format!("is empty; allowed: text of 1 to {max} bytes")))
+        }
         Value::Str(text) => Err(place.invalid(format!("is text of {} bytes; allowed: at most {max}", text.len()))),
         other => Err(place.invalid(format!("is {}; allowed: text", shown(other)))),
     }
@@ -344,9 +349,7 @@ fn labels(value: &Value, max: usize, place: &Place) -> Result<Arg, Error> {
         return Err(place.invalid(format!("has {} entries; at most {max} are allowed", entries.len())));
     }
     for (key, value) in &entries {
-        let named = matches!(key, Value::Str(name) | Value::Keyword(std::borrow::Cow::Borrowed(name)) if !name.is_empty())
-            || matches!(key, Value::Str(_) | Value::Keyword(_));
-        if !named {
+        if !matches!(key, Value::Str(_) | Value::Keyword(_)) {
             return Err(place.invalid(format!("has the key {}; allowed: text or keywords", shown(key))));
         }
         text(value, 0, limits::KEY_MAX, &place.given(key))?;
@@ -434,7 +437,11 @@ fn artifacts(value: &Value, place: &Place) -> Result<Arg, Error> {
         lone => vec![lone],
     };
     if items.len() > limits::ARTIFACTS_MAX {
-        return Err(place.invalid(format!("has {} artifacts; at most {} are allowed", items.len(), limits::ARTIFACTS_MAX)));
+        return Err(place.invalid(format!(
+            "has {} artifacts; at most {} are allowed",
+            items.len(),
+            limits::ARTIFACTS_MAX
+        )));
     }
     let each = items.into_iter().enumerate().map(|(index, item)| artifact(item, &place.index(index)));
     each.collect::<Result<_, _>>().map(Arg::Artifacts)

@@ -1,14 +1,18 @@
 //! What can be asked: one table of commands with their fields, the errors, and the client through which every
 //! surface asks. It does not know HTTP, JNI or argv.
 
+mod args;
 mod command;
 mod embedded;
 mod error;
+mod options;
 mod run;
 mod step;
+mod view;
 
+pub use args::duration_ms;
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
-pub use embedded::{EventSink, OpenOptions, open};
+pub use embedded::{EventSink, OpenOptions, open, open_fields};
 pub use error::{CODES, Code, CodeRow, Error};
 pub use step::{STEP_OPS, StepOp, step};
 

@@ -1,14 +1,303 @@
-//! How each command runs: arguments to the engine's operations, their answers to maps.
+//! How each command runs: checked arguments to the engine's operations, their answers to maps.
+//! It does not know surfaces; the rules are the engine's.
 
 use super::Reply;
+use super::args::Args;
+use super::error::{Code, Error};
+use super::view;
 pub use crate::engine::Class;
+use crate::engine::{self, BatchView, Claim, Depth, JobView, Now, Report, Settle, Submit, Work};
+use crate::job::{Growth, Status, Wait, limits};
+use crate::store::{Page, Rows, Text};
+use crate::value::{MapBuilder, Value, edn};
 
 /// How a command runs.
+#[derive(Clone, Copy)]
 pub enum Run {
-    Read(fn() -> Reply),
-    Write(Class, fn() -> Reply),
-    Claim(fn() -> Reply),
-    Await(fn() -> Reply),
+    /// On one consistent state.
+    Read(fn(&mut Reading, &Args) -> Reply),
+    /// In a transaction, perhaps more than once; the reply is made in it.
+    Write(Class, fn(&mut Work, &str, &Args) -> engine::Result<Value>),
+    /// As a claim that may wait.
+    Claim(fn(&str, &Args) -> Claim),
+    /// As a wait for an end.
+    Await(fn(&str, &Args) -> Await),
 }
-macro_rules! stub { ($($n:ident)*) => { $(pub fn $n() -> Reply { todo!() })* } }
-stub!(create list get claim heartbeat progress complete fail release cancel retry await_job stats create_batch get_batch await_batch cancel_batch list_batches);
+
+/// What a read reads, when, and for whom.
+pub struct Reading<'a> {
+    pub rows: &'a mut dyn Rows,
+    pub now: Now,
+    pub workspace: &'a str,
+}
+
+/// Reads the state of what is waited for, and whether it has ended.
+pub type Look = Box<dyn Fn(&mut dyn Rows, Now) -> engine::Result<(Value, bool)> + Send>;
+
+/// A wait for an end.
+pub struct Await {
+    pub id: String,
+    pub wait: Wait,
+    pub look: Look,
+}
+
+fn submit(workspace: &str, args: &Args) -> Submit {
+    Submit {
+        workspace: workspace.into(),
+        job_type: args.text("job-type").into(),
+        idempotency_key: args.maybe_string("idempotency-key"),
+        digest: Vec::new(),
+        root_workflow_id: args.maybe_string("root-workflow-id"),
+        parent_step_id: args.maybe_string("parent-step-id"),
+        fanout_parent_step_id: args.maybe_string("fanout-parent-step-id"),
+        fanout_max_concurrency: args.int("fanout-max-concurrency"),
+    }
+}
+
+/// The digest of a submission: equal values, equal digests.
+fn digested(mut submit: Submit, kind: &str, metadata: Option<&Text>, jobs: &[engine::NewJob]) -> Submit {
+    if submit.idempotency_key.is_none() {
+        return submit;
+    }
+    let canonical = |text: &Text| edn::canonical(text).unwrap_or_else(|_| text.to_string());
+    let open = |text: Option<&Text>| text.map(canonical).unwrap_or_default();
+    let mut parts = vec![kind.to_string(), format!("{submit:?}"), open(metadata)];
+    for job in jobs {
+        parts.extend([open(job.payload.as_ref()), open(job.metadata.as_ref()), format!("{:?}", job.max_attempts)]);
+    }
+    submit.digest = engine::digest(parts.iter().map(String::as_str));
+    submit
+}
+
+pub fn create(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    let new = engine::NewJob {
+        payload: args.open("payload"),
+        metadata: args.open("metadata"),
+        max_attempts: args.int("max-attempts"),
+    };
+    let submit = digested(submit(workspace, args), "job", None, std::slice::from_ref(&new));
+    work.create(&submit, &new).map(view::job_data)
+}
+
+pub fn create_batch(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    let mut jobs = args.jobs();
+    for job in &mut jobs {
+        job.max_attempts = job.max_attempts.or(args.int("max-attempts"));
+    }
+    let metadata = args.open("metadata");
+    let submit = digested(submit(workspace, args), "batch", metadata.as_ref(), &jobs);
+    work.create_batch(&submit, metadata.as_ref(), &jobs).map(view::batch_data)
+}
+
+pub fn get(reading: &mut Reading, args: &Args) -> Reply {
+    Ok(view::job_data(job(reading.rows, reading.now, reading.workspace, args.text("job-id"))?))
+}
+
+fn job(rows: &mut dyn Rows, now: Now, workspace: &str, job_id: &str) -> engine::Result<JobView> {
+    let found = rows.job_by_id(job_id)?.filter(|job| job.workspace_id == workspace);
+    let job = found.ok_or_else(|| engine::Error::NoJob(job_id.into()))?;
+    JobView::read(rows, job, Depth::Full, now)
+}
+
+fn batch(
+    rows: &mut dyn Rows,
+    now: Now,
+    workspace: &str,
+    batch_id: &str,
+    limit: Option<i64>,
+) -> engine::Result<BatchView> {
+    let found = rows.batch_by_id(batch_id)?.filter(|batch| batch.workspace_id == workspace);
+    let batch = found.ok_or_else(|| engine::Error::NoBatch(batch_id.into()))?;
+    BatchView::read(rows, batch, limit, limits::REPLY_BYTES_MAX, now)
+}
+
+fn shown(args: &Args, include: bool) -> Option<i64> {
+    args.flag("include-jobs?").unwrap_or(include).then(|| args.int("limit").unwrap_or(limits::BATCH_SHOWN_DEFAULT))
+}
+
+pub fn get_batch(reading: &mut Reading, args: &Args) -> Reply {
+    let limit = shown(args, true);
+    Ok(view::batch_data(batch(reading.rows, reading.now, reading.workspace, args.text("batch-id"), limit)?))
+}
+
+pub fn list(reading: &mut Reading, args: &Args) -> Reply {
+    let Reading { rows, now, workspace } = reading;
+    let batch_seq = match args.maybe_text("batch-id") {
+        Some(batch_id) => Some(batch(*rows, *now, workspace, batch_id, None)?.batch.seq),
+        None => None,
+    };
+    let depth = if args.flag("full?") == Some(true) { Depth::Full } else { Depth::Short };
+    let page = page(workspace, args, batch_seq)?;
+    let mut found = rows.list_jobs(&Page { limit: page.limit + 1, ..page })?;
+    let mut more = found.len() as i64 > page.limit;
+    found.truncate(page.limit as usize);
+    let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
+    for job in found {
+        let seq = job.seq;
+        let view = JobView::read(*rows, job, depth, *now)?;
+        bytes += view.size();
+        if bytes > limits::REPLY_BYTES_MAX && last.is_some() {
+            more = true;
+            break;
+        }
+        items.push(view::job(view));
+        last = Some(seq);
+    }
+    Ok(items_data(items, last.filter(|_| more)))
+}
+
+pub fn list_batches(reading: &mut Reading, args: &Args) -> Reply {
+    let page = page(reading.workspace, args, None)?;
+    let mut found = reading.rows.list_batches(&Page { limit: page.limit + 1, ..page })?;
+    let more = found.len() as i64 > page.limit;
+    found.truncate(page.limit as usize);
+    let last = found.last().map(|batch| batch.seq).filter(|_| more);
+    let items = found.into_iter().map(|batch| {
+        let data = view::batch_data(BatchView { batch, jobs: None, truncated: false });
+        data.get("batch").cloned().unwrap_or(Value::Nil)
+    });
+    Ok(items_data(items.collect(), last))
+}
+
+fn page<'a>(workspace: &'a str, args: &'a Args, batch_seq: Option<i64>) -> Result<Page<'a>, Error> {
+    let before = match args.maybe_text("cursor") {
+        Some(cursor) => cursor.parse::<i64>().map_err(|_| {
+            Error::new(
+                Code::InvalidArgument,
+                format!("cursor \"{cursor}\" is not one of ours; allowed: next-cursor of a page"),
+            )
+        })?,
+        None => i64::MAX,
+    };
+    Ok(Page {
+        workspace_id: workspace,
+        job_type: args.maybe_text("job-type"),
+        batch_seq,
+        status: args.maybe_text("status"),
+        before,
+        limit: args.int("limit").unwrap_or(limits::LIST_DEFAULT),
+    })
+}
+
+fn items_data(items: Vec<Value>, next: Option<i64>) -> Value {
+    MapBuilder::new().put("items", items).put_some("next-cursor", next.map(|seq| seq.to_string())).build()
+}
+
+pub fn stats(reading: &mut Reading, args: &Args) -> Reply {
+    let mut counts = reading.rows.counts(reading.workspace).map_err(engine::Error::from)?;
+    if let Some(job_type) = args.maybe_text("job-type") {
+        counts.retain(|count| count.job_type == job_type);
+    }
+    Ok(view::stats_data(counts))
+}
+
+pub fn claim(workspace: &str, args: &Args) -> Claim {
+    Claim {
+        workspace: workspace.into(),
+        job_type: args.text("job-type").into(),
+        worker_id: args.text("worker-id").into(),
+        worker_labels: args.open("worker-labels"),
+        batch_id: args.maybe_string("batch-id"),
+        lease_ms: args.int("lease-duration"),
+        request_id: args.maybe_string("request-id"),
+    }
+}
+
+pub fn heartbeat(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    let held = work.heartbeat(workspace, args.text("job-id"), args.text("lease-token"), args.int("lease-duration"));
+    held.map(view::held_data)
+}
+
+pub fn progress(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    let report = Report {
+        status: args.maybe_text("status").and_then(Status::from_name),
+        message: args.maybe_string("message"),
+        details: args.open("details"),
+        metrics: args.open("metrics"),
+        artifacts: args.artifacts(),
+    };
+    work.progress(workspace, args.text("job-id"), args.text("lease-token"), &report).map(view::held_data)
+}
+
+pub fn complete(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    let settle = Settle::Complete {
+        status: args.maybe_text("status").and_then(Status::from_name).unwrap_or(Status::Succeeded),
+        summary: args.maybe_string("summary"),
+        outputs: args.open("outputs"),
+        metrics: args.open("metrics"),
+        artifacts: args.artifacts(),
+        worker_info: args.open("worker-info"),
+    };
+    settled(work, workspace, args, &settle)
+}
+
+pub fn fail(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    let error = MapBuilder::new()
+        .put("code", args.maybe_text("code").unwrap_or("failed"))
+        .put("message", args.maybe_text("message").unwrap_or("worker reported a failure"))
+        .put_some("details", args.open("details").map(Value::Text))
+        .build();
+    let settle = Settle::Fail {
+        error: edn::write(&error).into(),
+        artifacts: args.artifacts(),
+        retryable: args.flag("retryable").unwrap_or(false),
+        retry_after_ms: args.int("retry-after-ms"),
+    };
+    settled(work, workspace, args, &settle)
+}
+
+pub fn release(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    settled(work, workspace, args, &Settle::Release { reason: args.maybe_string("reason") })
+}
+
+fn settled(work: &mut Work, workspace: &str, args: &Args, settle: &Settle) -> engine::Result<Value> {
+    work.settle(workspace, args.text("job-id"), args.text("lease-token"), settle).map(view::job_data)
+}
+
+pub fn cancel(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    work.cancel(workspace, args.text("job-id"), args.maybe_text("reason")).map(view::job_data)
+}
+
+pub fn retry(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    work.retry(workspace, args.text("job-id")).map(view::job_data)
+}
+
+pub fn cancel_batch(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+    work.cancel_batch(workspace, args.text("batch-id"), args.maybe_text("reason")).map(view::batch_data)
+}
+
+pub fn await_job(workspace: &str, args: &Args) -> Await {
+    let (workspace, id) = (workspace.to_string(), args.text("job-id").to_string());
+    let job_id = id.clone();
+    let look = move |rows: &mut dyn Rows, now: Now| {
+        let view = job(rows, now, &workspace, &job_id)?;
+        let ended = view.job.facts.status.is_terminal();
+        Ok((MapBuilder::new().put("job", view::job(view)).put("terminal", ended).build(), ended))
+    };
+    Await { id, wait: wait(args), look: Box::new(look) }
+}
+
+pub fn await_batch(workspace: &str, args: &Args) -> Await {
+    let (workspace, id) = (workspace.to_string(), args.text("batch-id").to_string());
+    let (batch_id, limit) = (id.clone(), shown(args, false));
+    let look = move |rows: &mut dyn Rows, now: Now| {
+        let view = batch(rows, now, &workspace, &batch_id, None)?;
+        let ended = view.batch.status.is_terminal();
+        let view = BatchView::read(rows, view.batch, limit, limits::REPLY_BYTES_MAX, now)?;
+        let Value::Map(mut data) = view::batch_data(view) else { unreachable!("a reply is a map") };
+        data.push((Value::key("terminal"), Value::Bool(ended)));
+        Ok((Value::Map(data), ended))
+    };
+    Await { id, wait: wait(args), look: Box::new(look) }
+}
+
+fn wait(args: &Args) -> Wait {
+    let (growth, delay_max_ms) = args.growth().unwrap_or((Growth::Constant, None));
+    Wait {
+        interval_ms: args.int("interval").unwrap_or(limits::INTERVAL_DEFAULT_MS),
+        growth,
+        delay_max_ms: delay_max_ms.unwrap_or(limits::WAIT_MAX_MS),
+        checks_max: args.int("max-attempts"),
+        timeout_ms: args.int("timeout-ms"),
+    }
+}

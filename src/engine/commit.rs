@@ -116,7 +116,13 @@ pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 impl Committer {
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, offset_ms: i64, tell: Tell) -> Committer {
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        offset_ms: i64,
+        tell: Tell,
+    ) -> Committer {
         Committer {
             store,
             clock,
@@ -261,7 +267,8 @@ impl Committer {
         let tx = self.session(session)?;
         tx.begin(Patience::None)?;
         let mut last_ended = None;
-        let mut work = Work { tx, now: self.now(), ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+        let mut work =
+            Work { tx, now: self.now(), ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
         let result = guarded(op, &mut work);
         let mut news = std::mem::take(&mut work.news);
         let done = result.and_then(|value| {

@@ -152,16 +152,16 @@ impl Work<'_> {
         let change = decide(&job.facts, &event, self.now.store_ms)?;
         job.last_heartbeat_at = Some(self.now.wall_ms);
         self.apply(&mut job, &change)?;
-        if report.message.is_some() || report.details.is_some() || report.metrics.is_some() {
-            let before = self.tx.progress(job.seq)?.unwrap_or_default();
-            let progress = Progress {
-                message: report.message.clone().or(before.message),
-                details: report.details.clone().or(before.details),
-                metrics: report.metrics.clone().or(before.metrics),
-                updated_at: self.now.wall_ms,
-            };
-            self.tx.put_progress(job.seq, &progress)?;
-        }
+        let before = self.tx.progress(job.seq)?;
+        let (message, details, metrics) = before.map_or_else(Default::default, |b| (b.message, b.details, b.metrics));
+        let progress = Progress {
+            status: job.facts.status,
+            message: report.message.clone().or(message),
+            details: report.details.clone().or(details),
+            metrics: report.metrics.clone().or(metrics),
+            updated_at: self.now.wall_ms,
+        };
+        self.tx.put_progress(job.seq, &progress)?;
         self.add_artifacts(job.seq, &report.artifacts)?;
         self.held(job)
     }
@@ -244,7 +244,13 @@ impl Work<'_> {
         let attempt = self.tx.attempt(job.seq, job.facts.attempt)?;
         let attempt = attempt.ok_or_else(|| store::Error::Corrupt(format!("attempt of job {} is gone", job.seq)))?;
         let ended_at = Some(self.now.wall_ms);
-        Ok(self.tx.end_attempt(&Attempt { ended_at, outcome: Some(outcome.name().into()), error, settled_by, ..attempt })?)
+        Ok(self.tx.end_attempt(&Attempt {
+            ended_at,
+            outcome: Some(outcome.name().into()),
+            error,
+            settled_by,
+            ..attempt
+        })?)
     }
 }
 

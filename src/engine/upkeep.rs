@@ -55,7 +55,12 @@ impl Upkeep {
     }
 
     /// Starts the thread.
-    pub fn start(self: &Arc<Upkeep>, store: Arc<dyn Store>, committer: Arc<Committer>, tell: Tell) -> std::io::Result<()> {
+    pub fn start(
+        self: &Arc<Upkeep>,
+        store: Arc<dyn Store>,
+        committer: Arc<Committer>,
+        tell: Tell,
+    ) -> std::io::Result<()> {
         let keeper = Keeper {
             upkeep: self.clone(),
             store,

@@ -65,7 +65,11 @@ impl JobView {
             text.as_ref().map_or(0, |text| text.len())
         }
         let outcome = self.outcome.as_ref().map_or(0, |o| {
-            text(&o.outputs) + text(&o.metrics) + text(&o.worker_info) + text(&o.error) + o.summary.as_ref().map_or(0, String::len)
+            text(&o.outputs)
+                + text(&o.metrics)
+                + text(&o.worker_info)
+                + text(&o.error)
+                + o.summary.as_ref().map_or(0, String::len)
         });
         let progress = self.progress.as_ref().map_or(0, |p| text(&p.details) + text(&p.metrics));
         let artifacts: usize = self.artifacts.iter().map(|artifact| artifact.artifact.len()).sum();
@@ -86,7 +90,13 @@ pub struct BatchView {
 
 impl BatchView {
     /// Reads the first `limit` jobs of the batch, as many as `bytes_max` bytes hold.
-    pub fn read(rows: &mut dyn Rows, batch: Batch, limit: Option<i64>, bytes_max: usize, now: Now) -> Result<BatchView> {
+    pub fn read(
+        rows: &mut dyn Rows,
+        batch: Batch,
+        limit: Option<i64>,
+        bytes_max: usize,
+        now: Now,
+    ) -> Result<BatchView> {
         let Some(limit) = limit else { return Ok(BatchView { batch, jobs: None, truncated: false }) };
         let (mut jobs, mut bytes, mut after, mut truncated) = (Vec::new(), 0, 0, false);
         'pages: while (jobs.len() as i64) < limit {

@@ -150,7 +150,8 @@ impl Engine {
         done: impl FnOnce(Result<Option<JobView>>) + Send + 'static,
     ) -> Waited<Option<JobView>> {
         let ticket = Ticket::new();
-        let claimer = Claimer { engine: Arc::downgrade(self), claim, bound, ticket: ticket.clone(), done: Box::new(done) };
+        let claimer =
+            Claimer { engine: Arc::downgrade(self), claim, bound, ticket: ticket.clone(), done: Box::new(done) };
         let claimer = Arc::new(Mutex::new(Some(claimer)));
         let (op, later) = (claim_op(&claimer), claimer.clone());
         let answered = self.committer.write(Class::Urgent, op, move |result| {

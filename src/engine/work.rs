@@ -42,7 +42,8 @@ impl News {
     }
 
     pub(super) fn count(&mut self, workspace: &str, job_type: &str, status: Status, jobs: i64) {
-        let same = |row: &&mut (String, String, Status, i64)| row.2 == status && row.1 == job_type && row.0 == workspace;
+        let same =
+            |row: &&mut (String, String, Status, i64)| row.2 == status && row.1 == job_type && row.0 == workspace;
         match self.counts.iter_mut().find(same) {
             Some(row) => row.3 += jobs,
             None => self.counts.push((workspace.into(), job_type.into(), status, jobs)),

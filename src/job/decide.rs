@@ -225,12 +225,9 @@ fn retry(job: &Facts, event: &Event, now_ms: i64) -> Result<Change, Refusal> {
             due_ms: now_ms,
             ..*job
         }),
-        Status::Queued
-        | Status::Leased
-        | Status::Started
-        | Status::Running
-        | Status::Succeeded
-        | Status::NoChanges => Err(Refusal::Status { status: job.status, event: event.name() }),
+        Status::Queued | Status::Leased | Status::Started | Status::Running | Status::Succeeded | Status::NoChanges => {
+            Err(Refusal::Status { status: job.status, event: event.name() })
+        }
     }
 }
 

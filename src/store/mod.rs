@@ -4,7 +4,9 @@ mod rows;
 mod sql;
 mod sqlite;
 
-pub use rows::{Artifact, Attempt, Batch, Body, ClockRow, Count, Fanout, Job, Outcome, Page, Progress, Queue, Submission, Text};
+pub use rows::{
+    Artifact, Attempt, Batch, Body, ClockRow, Count, Fanout, Job, Outcome, Page, Progress, Queue, Submission, Text,
+};
 pub use sqlite::{Sqlite, SqliteOptions, sqlite_version};
 
 use crate::job::Status;

@@ -41,8 +41,10 @@ pub struct Body {
     pub payload: Option<Text>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
+    /// How far the attempt was when it reported.
+    pub status: Status,
     pub message: Option<String>,
     pub details: Option<Text>,
     pub metrics: Option<Text>,

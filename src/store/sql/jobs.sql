@@ -101,12 +101,12 @@ SELECT max(ended_seq) FROM job WHERE ended_seq IS NOT NULL;
 
 -- name: get_progress
 -- Reads what the present attempt reported.
-SELECT message, details, metrics, updated_at FROM job_progress WHERE seq = $1;
+SELECT status, message, details, metrics, updated_at FROM job_progress WHERE seq = $1;
 
 -- name: put_progress
 -- Replaces what the present attempt reported.
-INSERT INTO job_progress (seq, message, details, metrics, updated_at) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (seq) DO UPDATE SET message = excluded.message, details = excluded.details, metrics = excluded.metrics,
+INSERT INTO job_progress (seq, status, message, details, metrics, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (seq) DO UPDATE SET status = excluded.status, message = excluded.message, details = excluded.details, metrics = excluded.metrics,
   updated_at = excluded.updated_at;
 
 -- name: delete_progress

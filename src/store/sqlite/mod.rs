@@ -63,7 +63,8 @@ impl Store for Sqlite {
             Ok(_) | Err(_) => on_change(),
         };
         let wake = &self.file.wake_path;
-        let failed = |error: notify::Error| Error::Unavailable(format!("{} cannot be watched: {error}", wake.display()));
+        let failed =
+            |error: notify::Error| Error::Unavailable(format!("{} cannot be watched: {error}", wake.display()));
         let mut watcher = notify::recommended_watcher(handler).map_err(failed)?;
         watcher.watch(wake, RecursiveMode::NonRecursive).map_err(failed)?;
         Ok(Box::new(watcher))
@@ -121,10 +122,16 @@ fn sidecar_file(path: &Path) -> Result<File> {
 fn error(error: rusqlite::Error) -> Error {
     let text = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy("store is busy: another process writes".into()),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::Busy("store is busy: another process writes".into())
+        }
         Some(ErrorCode::NotADatabase) => Error::Unusable(text),
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Error::Unusable(format!("store cannot be written: {text}")),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => Error::Corrupt(text),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            Error::Unusable(format!("store cannot be written: {text}"))
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {
+            Error::Corrupt(text)
+        }
         Some(_) => Error::Unavailable(format!("store failed: {text}")),
         None => Error::Corrupt(format!("store holds what it should not: {text}")),
     }

@@ -53,11 +53,14 @@ impl OpenFile {
 
     /// One more connection to the file.
     pub fn connect(&self) -> Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let mut connection = Connection::open_with_flags(&self.path, flags).map_err(|cause| unusable(&self.path, cause))?;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let mut connection =
+            Connection::open_with_flags(&self.path, flags).map_err(|cause| unusable(&self.path, cause))?;
         connection.busy_handler(Some(super::on_busy)).map_err(error)?;
         connection.set_prepared_statement_cache_capacity(128);
-        patiently(self.options.busy_timeout, || self.settle(&connection)).map_err(|cause| unusable(&self.path, cause))?;
+        patiently(self.options.busy_timeout, || self.settle(&connection))
+            .map_err(|cause| unusable(&self.path, cause))?;
         if connection.is_readonly("main").map_err(error)? {
             return Err(Error::Unusable(format!("database {} is read-only: it must be writable", self.path.display())));
         }
@@ -140,7 +143,8 @@ fn unusable(path: &Path, cause: rusqlite::Error) -> Error {
 
 /// The schema's version; 0 for an empty file. Refuses what is not ours or newer than us.
 fn version(path: &Path, connection: &Connection) -> Result<usize> {
-    let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(|cause| unusable(path, cause));
+    let read =
+        |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(|cause| unusable(path, cause));
     let application_id = read("PRAGMA application_id")?;
     let version = read("PRAGMA user_version")?;
     let empty = read("SELECT count(*) FROM sqlite_schema")? == 0;

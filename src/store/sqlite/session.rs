@@ -4,8 +4,8 @@ use super::open::OpenFile;
 use super::{error, execute, patiently};
 use crate::job::{BatchStatus, Counts, Facts, Status};
 use crate::store::{
-    Artifact, Attempt, Batch, Body, ClockRow, Count, Error, Fanout, Job, Outcome, Page, Patience, Progress, Queue, Result, Rows,
-    Submission, Tx, sql,
+    Artifact, Attempt, Batch, Body, ClockRow, Count, Error, Fanout, Job, Outcome, Page, Patience, Progress, Queue,
+    Result, Rows, Submission, Tx, sql,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use std::sync::Arc;
@@ -77,7 +77,13 @@ impl Rows for Session {
 
     fn progress(&mut self, seq: i64) -> Result<Option<Progress>> {
         self.one(sql::GET_PROGRESS, [seq], |row| {
-            Ok(Progress { message: row.get(0)?, details: row.get(1)?, metrics: row.get(2)?, updated_at: row.get(3)? })
+            Ok(Progress {
+                status: status(row, 0)?,
+                message: row.get(1)?,
+                details: row.get(2)?,
+                metrics: row.get(3)?,
+                updated_at: row.get(4)?,
+            })
         })
     }
 
@@ -143,7 +149,9 @@ impl Rows for Session {
             (Some(batch), _) => {
                 self.all(sql::LIST_JOBS_BY_BATCH, params![workspace_id, before, status, limit, batch, job_type], job)
             }
-            (None, Some(_)) => self.all(sql::LIST_JOBS_BY_TYPE, params![workspace_id, before, status, limit, job_type], job),
+            (None, Some(_)) => {
+                self.all(sql::LIST_JOBS_BY_TYPE, params![workspace_id, before, status, limit, job_type], job)
+            }
             (None, None) => self.all(sql::LIST_JOBS, params![workspace_id, before, status, limit], job),
         }
     }
@@ -262,7 +270,17 @@ impl Tx for Session {
         let seq = self.one(
             sql::INSERT_JOB,
             params![
-                job_id, workspace_id, job_type, status, max_attempts, due_ms, lease_ms, batch_seq, fanout_id, held, created_at
+                job_id,
+                workspace_id,
+                job_type,
+                status,
+                max_attempts,
+                due_ms,
+                lease_ms,
+                batch_seq,
+                fanout_id,
+                held,
+                created_at
             ],
             |row| row.get(0),
         )?;
@@ -316,8 +334,8 @@ impl Tx for Session {
     }
 
     fn put_progress(&mut self, seq: i64, progress: &Progress) -> Result<()> {
-        let Progress { message, details, metrics, updated_at } = progress;
-        self.run(sql::PUT_PROGRESS, params![seq, message, details, metrics, updated_at]).map(|_| ())
+        let Progress { status, message, details, metrics, updated_at } = progress;
+        self.run(sql::PUT_PROGRESS, params![seq, status.name(), message, details, metrics, updated_at]).map(|_| ())
     }
 
     fn put_outcome(&mut self, seq: i64, outcome: &Outcome) -> Result<()> {
@@ -337,7 +355,8 @@ impl Tx for Session {
     }
 
     fn insert_attempt(&mut self, attempt: &Attempt) -> Result<()> {
-        let Attempt { job_seq, attempt: number, worker_id, worker_labels, lease_token, request_id, claimed_at, .. } = attempt;
+        let Attempt { job_seq, attempt: number, worker_id, worker_labels, lease_token, request_id, claimed_at, .. } =
+            attempt;
         let row = params![job_seq, number, worker_id, worker_labels, lease_token, request_id, claimed_at];
         self.run(sql::INSERT_ATTEMPT, row).map(|_| ())
     }

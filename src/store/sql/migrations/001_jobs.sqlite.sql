@@ -61,6 +61,7 @@ CREATE TABLE job_body (
 
 CREATE TABLE job_progress (
   seq        INTEGER PRIMARY KEY, -- job.seq; the present attempt's
+  status     TEXT NOT NULL,       -- how far it was
   message    TEXT,                -- for people
   details    TEXT,                -- EDN
   metrics    TEXT,                -- EDN

@@ -1,0 +1,3 @@
+//! The engine through its commands, on a real file.
+
+mod lifecycle;
