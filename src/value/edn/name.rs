@@ -78,9 +78,15 @@ pub(in crate::value) fn is_symbol(name: &str) -> bool {
         && (is_plain(name) || (is_one_token(name) && is_symbol_token(name)))
 }
 
-/// Whether `#` and this name are read as that tag.
+/// Whether `#` and this name are read as that tag, with no meaning of its own.
 pub(in crate::value) fn is_tag(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_alphabetic() && c as u32 <= 0xffff) && is_symbol(name)
+    !matches!(name, "inst" | "uuid")
+        && name.starts_with(begins_tag) && is_symbol(name)
+}
+
+/// `Character.isLetter` of the first UTF-16 unit.
+pub(super) fn begins_tag(c: char) -> bool {
+    c.is_alphabetic() && c as u32 <= 0xffff
 }
 
 /// Letters, digits and marks without slash or colon, beginning with a letter: the common case, told at once.

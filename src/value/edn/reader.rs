@@ -354,7 +354,7 @@ impl<'t> Reader<'t> {
                 self.note_key(false)?;
                 self.namespaced(sink)
             }
-            Some(c) if c.is_alphabetic() => {
+            Some(c) if name::begins_tag(c) => {
                 self.note_key(false)?;
                 self.tag(sink)
             }
@@ -409,7 +409,7 @@ impl<'t> Reader<'t> {
         match tag {
             "inst" => self.push(Form::Inst, None),
             "uuid" => self.push(Form::Uuid, None),
-            _ if name::is_symbol(tag) => self.open(Form::Tag, Shape::Tag(tag), 0, sink),
+            _ if name::is_tag(tag) => self.open(Form::Tag, Shape::Tag(tag), 0, sink),
             _ => Err(Wrong::new(format!("tag \"#{}\" is no symbol", clip(tag)))),
         }
     }

@@ -1,0 +1,464 @@
+(ns errand.core
+  "Errand's engine from Clojure: open a database, submit and read jobs and batches, wait for them, operate them, and
+  write workers of your own. Flows use errand.flow/step; ready-made workers are in errand.worker.
+
+    (require '[errand.core :as errand])
+    (errand/submit {:job-type \"agent-review\" :payload {:surface \"flows-api\"}})
+    (errand/list-jobs {:status \"queued\"})
+
+  Engines. Every function takes an engine as its first argument, or none: then it uses `*engine*` where that is bound
+  or set, else the ambient engine, which is opened on first use from the system property errand.db, the environment
+  variable ERRAND_DB, or ./errand.db. `open` opens one of your own, for `with-open`. Requiring this namespace opens
+  nothing, starts no thread and loads no native code.
+
+  Values. Arguments are maps with keyword keys, the options map last; results are plain persistent maps with keyword
+  keys; statuses are strings, instants are #inst, absent facts are absent keys. Payloads, metadata, outputs, metrics
+  and details hold any value that clojure.edn can read, nested at most 100 deep, and come back equal. Namespaced keys
+  of an arguments map are yours and are ignored.
+
+  Durations are \"250ms\" \"10s\" \"5m\" \"1h\" \"1d\", whole milliseconds, or a java.time.Duration.
+
+  Errors are ExceptionInfo. The message names the place, the value and what is allowed; ex-data has
+    :errand/code                   :invalid-argument :not-found :refused :lease-lost :payload-too-large
+                                   :await-timeout :closed :unavailable :internal
+    :errand/retry?                 whether the same call may succeed later
+    :errand/path                   where in the arguments, outermost key first, where there is such a place
+    :cognitect.anomalies/category  the same advice for programs that know anomalies
+  and the facts of the case, such as :errand/job, :errand/batch or :errand/status. Nothing was written by a call that
+  throws :invalid-argument.
+
+  Threads. A call that waits may be interrupted: it throws InterruptedException and changes nothing about the job. All
+  functions may be called from any thread, virtual ones too.
+
+  One process must have only one SQLite library on a database file: do not open it with another one (a JDBC driver,
+  say) in this JVM."
+  (:require [errand.impl.native :as native])
+  (:import [errand.impl Engine]
+           [java.util.concurrent CompletableFuture Executor ForkJoinPool]))
+
+(set! *warn-on-reflection* true)
+
+;; Engines
+
+(defonce ^{:dynamic true
+           :doc "The engine that functions use when none is given; nil for the ambient one.
+
+  Bind it with `binding`, or set it for all threads with `alter-var-root`."}
+  *engine* nil)
+
+(defonce ^:private ambient (atom nil))
+(defonce ^:private ambient-lock (Object.))
+
+(defn- set-text [text]
+  (when-not (or (nil? text) (= "" text)) text))
+
+(defn- ambient-path []
+  (or (set-text (System/getProperty "errand.db"))
+      (set-text (System/getenv "ERRAND_DB"))
+      "errand.db"))
+
+(defn- ambient-engine
+  "The ambient engine; opened where it never was, or where it was closed and `again?` is true."
+  ^Engine [again?]
+  (let [usable (fn [^Engine engine]
+                 (when (and engine (not (and again? (.isClosed engine))))
+                   engine))]
+    (or (usable @ambient)
+        (locking ambient-lock
+          (or (usable @ambient)
+              (reset! ambient (native/open (ambient-path) {})))))))
+
+(defn current
+  "The engine that functions use when none is given: `*engine*`, else the ambient one, opened where it is not yet.
+
+  Throws :closed where the ambient engine was closed; `(open)` opens it again."
+  []
+  (or *engine*
+      (let [engine (ambient-engine false)]
+        (when (.isClosed engine)
+          (throw (native/error :closed "incorrect" "ambient engine is closed; (errand.core/open) opens it again")))
+        engine)))
+
+(defn open
+  "Opens an engine on the SQLite database at `path`, and makes the file where it is missing.
+
+    (with-open [engine (errand/open \"jobs.db\" {:workspace \"reviews\"})]
+      (errand/submit engine {:job-type \"agent-review\"}))
+
+  Without arguments: the ambient engine, opened where it is not yet or was closed. `path` is a string, a java.io.File
+  or a java.nio.file.Path. The result is java.io.Closeable. Several engines and several processes of one machine may
+  open one file.
+
+  Options:
+    :workspace      whose jobs are seen; default \"default\"
+    :sync           \"full\" (default): what returned survives power loss; \"normal\" may lose the last commits then
+    :create?        make a missing file; default true, otherwise :not-found
+    :fallback-poll  how often to look for other processes' commits besides being woken by them, as a duration;
+                    default \"1s\", false for never
+    :on-event       function of one map, told of background trouble; it also goes to System.Logger \"errand\"
+
+  Throws :invalid-argument for bad options or a file that is no database of Errand's, :not-found for a missing folder
+  or file, :unavailable when the file cannot be read or written, :refused when another copy of the native library in
+  this JVM has it open."
+  (^Engine [] (ambient-engine true))
+  (^Engine [path] (open path {}))
+  (^Engine [path options] (native/open path options)))
+
+(defn close
+  "Closes an engine: waits on it end with :closed, workers on it stop and release their jobs. Idempotent.
+
+  Without an argument: `*engine*`, else the ambient engine where it was opened. Jobs are not touched. Every later
+  call on the engine throws :closed."
+  ([] (when-let [^Engine engine (or *engine* @ambient)]
+        (close engine)))
+  ([engine] (.close (native/engine! engine))))
+
+(defn- options
+  "An options map with `more` merged over it."
+  [given more]
+  (when-not (or (nil? given) (map? given))
+    (throw (native/invalid (str "options " (pr-str given) " is not a map"))))
+  (merge given more))
+
+(defn- with-engine
+  "Calls `f` with engine, subject and options, where the engine may be left out of `args`."
+  [f args]
+  (if (native/engine? (first args))
+    (apply f args)
+    (apply f (current) args)))
+
+(defn- flat
+  "The batch map of a reply, with what stands beside it."
+  [reply]
+  (merge (:batch reply) (dissoc reply :batch)))
+
+;; Submitting and reading
+
+(defn ^{:errand/command "jobs.create"} submit
+  "Stores one queued job and gives it back.
+
+    (submit {:job-type \"agent-review\" :payload {:surface \"flows-api\"}})
+
+  Once it returns, the job survives a crash of the process (and power loss, unless the engine was opened with
+  :sync \"normal\").
+
+    :job-type                required; 1 to 128 of A-Z a-z 0-9 . _ : / -
+    :payload                 what the worker is to work on, at most 1 MiB as EDN text; {} when absent
+    :metadata                your own notes, at most 64 KiB
+    :max-attempts            1 to 100, default 3: how many lost leases and retryable failures it may use up
+    :idempotency-key         unique in the workspace: the same key gives the same job back, and is :refused when
+                             the rest differs
+    :root-workflow-id, :parent-step-id, :fanout-parent-step-id   where it comes from
+    :fanout-max-concurrency  cap on jobs under lease at once within (root workflow, fan-out step)"
+  ([job] (submit (current) job))
+  ([engine job] (:job (native/call engine "jobs.create" job))))
+
+(defn ^{:errand/command "jobs.batches.create"} submit-batch
+  "Stores a batch of queued jobs of one type, all or none.
+
+    (submit-batch {:job-type \"agent-review\" :jobs [{:payload {:surface \"flows-api\"}} {:payload {:surface \"runtime\"}}]})
+
+  Gives the batch map with its :jobs.
+
+    :job-type       required
+    :jobs           required; 1 to 10000 maps of :payload, :metadata and :max-attempts, 64 MiB in all
+    :metadata       the batch's own notes
+    :max-attempts   for jobs that say none; default 3
+    :idempotency-key, :root-workflow-id, :parent-step-id, :fanout-parent-step-id   as in `submit`
+    :fanout-max-concurrency   cap on the batch's jobs under lease at once"
+  ([batch] (submit-batch (current) batch))
+  ([engine batch] (flat (native/call engine "jobs.batches.create" batch))))
+
+(defn ^{:errand/command "jobs.get"} job
+  "Reads the latest state of one job.
+
+  Throws :not-found for an unknown id, or one of another workspace."
+  ([job-id] (job (current) job-id))
+  ([engine job-id] (:job (native/call engine "jobs.get" {:job-id job-id}))))
+
+(defn ^{:errand/command "jobs.batches.get"} batch
+  "Reads the latest state of one batch and its first jobs.
+
+    (batch batch-id)
+    (batch batch-id {:include-jobs? true :limit 1000})
+
+    :include-jobs?  whether :jobs is in the result; default false
+    :limit          how many of them, 1 to 10000; default 100. :jobs-truncated? true says that there are more
+
+  Throws :not-found for an unknown id."
+  {:arglists '([batch-id] [batch-id options] [engine batch-id] [engine batch-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (batch engine id {}))
+                 ([engine id opts]
+                  (flat (native/call engine "jobs.batches.get"
+                             (merge {:include-jobs? false} (options opts {:batch-id id}))))))
+    args))
+
+(defn ^{:errand/command "jobs.list"} list-jobs
+  "Lists jobs, newest first, a page at a time.
+
+    (list-jobs {:status \"queued\" :limit 10})
+
+  Gives {:items [job …]} and, where there are more, :next-cursor for the :cursor of the next call.
+
+    :job-type, :batch-id, :status   only these
+    :full?    whether to give payloads, results and histories too; default false
+    :limit    1 to 1000, default 50
+    :cursor   :next-cursor of the page before"
+  ([] (list-jobs (current) {}))
+  ([options] (if (native/engine? options)
+               (list-jobs options {})
+               (list-jobs (current) options)))
+  ([engine options] (native/call engine "jobs.list" options)))
+
+(defn ^{:errand/command "jobs.batches.list"} list-batches
+  "Lists batches, newest first, a page at a time.
+
+  Gives {:items [batch …] :next-cursor …} as `list-jobs` does.
+
+    :job-type, :status   only these
+    :limit    1 to 1000, default 50
+    :cursor   :next-cursor of the page before"
+  ([] (list-batches (current) {}))
+  ([options] (if (native/engine? options)
+               (list-batches options {})
+               (list-batches (current) options)))
+  ([engine options] (native/call engine "jobs.batches.list" options)))
+
+(defn ^{:errand/command "jobs.stats"} stats
+  "Counts the jobs of the workspace by type and status.
+
+    :job-type   only this type"
+  ([] (stats (current) {}))
+  ([options] (if (native/engine? options)
+               (stats options {})
+               (stats (current) options)))
+  ([engine options] (native/call engine "jobs.stats" options)))
+
+;; Waiting
+
+(defn- await-config [op id-key id opts]
+  (options opts {:op op id-key id}))
+
+(defn ^{:errand/command "jobs.await"} await-job
+  "Waits until a job is terminal, and gives the job.
+
+    (await-job job-id)
+    (await-job job-id {:timeout \"45m\"})
+
+  It is woken by the commit that ends the job, in whatever process of this machine.
+
+    :timeout       how long to wait at most; default 5m where :max-attempts is not given either
+    :interval      delay between scheduled checks, which stand behind the wake-ups; default \"1s\"
+    :backoff       how that delay grows: :constant (default), or {:type :constant|:linear|:exponential :factor n :max \"2m\"}
+    :max-attempts  how many scheduled checks at most, the first read included
+
+  Throws :await-timeout with the last state under :errand/job when a bound is reached (the job goes on), :not-found
+  for an unknown id, :closed when the engine is closed meanwhile, InterruptedException."
+  {:arglists '([job-id] [job-id options] [engine job-id] [engine job-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (await-job engine id {}))
+                 ([engine id opts] (native/step engine "await" (await-config :await :job-id id opts))))
+    args))
+
+(defn ^{:errand/command "jobs.batches.await"} await-batch
+  "Waits until every job of a batch is terminal, and gives the batch.
+
+    (await-batch batch-id {:timeout \"45m\" :include-jobs? true})
+
+  Options as of `await-job`, and :include-jobs? and :limit as of `batch`. Throws :await-timeout with the last state
+  under :errand/batch."
+  {:arglists '([batch-id] [batch-id options] [engine batch-id] [engine batch-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (await-batch engine id {}))
+                 ([engine id opts] (native/step engine "await" (await-config :await-batch :batch-id id opts))))
+    args))
+
+(defn- later
+  "As `native/step-async`, on the executor that the options name."
+  ^CompletableFuture [engine config]
+  (let [executor (:executor config (ForkJoinPool/commonPool))]
+    (when-not (instance? Executor executor)
+      (throw (native/invalid (str "executor " (pr-str executor) " is not a java.util.concurrent.Executor") [:executor])))
+    (native/step-async engine "await" (dissoc config :executor) executor)))
+
+(defn await-async
+  "As `await-job`, but gives a CompletableFuture of the job at once.
+
+    (.thenAccept (await-async job-id {:timeout \"1h\"}) (reify Consumer (accept [_ job] …)))
+
+  It is completed on :executor, a java.util.concurrent.Executor (default the common pool), never on the engine's own
+  thread; errors complete it exceptionally, bad arguments too where only the engine can tell. Cancelling it ends the
+  wait and leaves the job alone. Other options as of `await-job`."
+  {:arglists '([job-id] [job-id options] [engine job-id] [engine job-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (await-async engine id {}))
+                 ([engine id opts] (later engine (await-config :await :job-id id opts))))
+    args))
+
+(defn await-batch-async
+  "As `await-batch`, but gives a CompletableFuture of the batch at once; see `await-async`."
+  {:arglists '([batch-id] [batch-id options] [engine batch-id] [engine batch-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (await-batch-async engine id {}))
+                 ([engine id opts] (later engine (await-config :await-batch :batch-id id opts))))
+    args))
+
+;; Operating
+
+(defn ^{:errand/command "jobs.cancel"} cancel!
+  "Cancels a queued job, or asks the worker of an active one to stop.
+
+    (cancel! job-id)
+    (cancel! job-id {:reason \"superseded\"})
+
+  Gives the job: \"cancelled\", or still active with :cancel-requested? true until its worker is told at its next
+  heartbeat. Throws :refused where the job is terminal."
+  {:arglists '([job-id] [job-id options] [engine job-id] [engine job-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (cancel! engine id {}))
+                 ([engine id opts] (:job (native/call engine "jobs.cancel" (options opts {:job-id id})))))
+    args))
+
+(defn ^{:errand/command "jobs.retry"} retry!
+  "Queues a failed, timed out or cancelled job again.
+
+  Gives the job, with at least one more attempt. Its batch is open again. Throws :refused in any other status."
+  ([job-id] (retry! (current) job-id))
+  ([engine job-id] (:job (native/call engine "jobs.retry" {:job-id job-id}))))
+
+(defn ^{:errand/command "jobs.batches.cancel"} cancel-batch!
+  "Cancels the queued jobs of a batch and asks the workers of its active ones to stop.
+
+  Gives the batch. :reason as of `cancel!`."
+  {:arglists '([batch-id] [batch-id options] [engine batch-id] [engine batch-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (cancel-batch! engine id {}))
+                 ([engine id opts] (flat (native/call engine "jobs.batches.cancel" (options opts {:batch-id id})))))
+    args))
+
+;; For workers of your own. errand.worker does all of this.
+
+(defn ^{:errand/command "jobs.claim"} claim!
+  "Leases the next due job of a type to a worker, or gives no job when nothing is due.
+
+    (claim! {:job-type \"agent-review\" :worker-id \"me\" :wait-ms \"30s\"})
+
+  Gives the job, whose :lease-token the functions below need, or nil. The lease must be renewed with `heartbeat!` or
+  `progress!`; when it runs out the job goes to another worker.
+
+    :job-type, :worker-id   required
+    :batch-id        only this batch's jobs
+    :worker-labels   {\"name\" \"value\"}, recorded on the job
+    :lease-duration  1s to 24h, default 2m
+    :wait-ms         how long to wait for a job; not at all when absent
+    :request-id      repeated while the lease lives, it gives the same claim again: for calls whose answer was lost"
+  ([claim] (claim! (current) claim))
+  ([engine claim] (:job (native/call engine "jobs.claim" claim))))
+
+(defn- leased
+  "Runs a command on a claimed job."
+  [engine command job opts]
+  (when-not (map? job)
+    (throw (native/invalid (str "job " (pr-str job) " is not a claimed job; errand.core/claim! gives one"))))
+  (native/call engine command (options opts (select-keys job [:job-id :lease-token]))))
+
+(defn ^{:errand/command "jobs.heartbeat"} heartbeat!
+  "Extends the lease and tells the worker to go on, to cancel or to drain.
+
+    (heartbeat! job)
+
+  `job` is what `claim!` gave. Gives {:job … :directive \"ok\"|\"cancel\"|\"drain\" :lease-remaining-ms n}.
+
+    :lease-duration   how long the lease lasts from now; default 2m
+
+  Throws :lease-lost when the job is no longer yours: stop working on it."
+  {:arglists '([job] [job options] [engine job] [engine job options])}
+  [& args]
+  (with-engine (fn ([engine job] (heartbeat! engine job {}))
+                 ([engine job opts] (leased engine "jobs.heartbeat" job opts)))
+    args))
+
+(defn ^{:errand/command "jobs.progress"} progress!
+  "Reports progress and extends the lease; fields that are given replace, artifacts append.
+
+    (progress! job {:status \"running\" :message \"3 of 7 files\" :metrics {:files 3}})
+
+  Gives {:job … :directive …} as `heartbeat!` does.
+
+    :status      \"leased\" \"started\" \"running\"; a lower one than it has is ignored
+    :message     for people, at most 8 KiB
+    :details, :metrics   any value, at most 256 KiB each
+    :artifacts   maps with :kind and :label, or a lone one"
+  {:arglists '([job] [job options] [engine job] [engine job options])}
+  [& args]
+  (with-engine (fn ([engine job] (progress! engine job {}))
+                 ([engine job opts] (leased engine "jobs.progress" job opts)))
+    args))
+
+(defn ^{:errand/command "jobs.complete"} complete!
+  "Ends the job with a result.
+
+    (complete! job {:summary \"2 findings\" :outputs {:findings 2}})
+
+  Gives the job. The same call again with the same token gives the same answer.
+
+    :status       \"succeeded\" (default) \"no_changes\" \"cancelled\"
+    :summary      the result in a sentence, at most 8 KiB
+    :outputs      the result itself, any value, at most 1 MiB
+    :metrics, :worker-info   any value, at most 256 KiB each
+    :artifacts    as in `progress!`"
+  {:arglists '([job] [job options] [engine job] [engine job options])}
+  [& args]
+  (with-engine (fn ([engine job] (complete! engine job {}))
+                 ([engine job opts] (:job (leased engine "jobs.complete" job opts))))
+    args))
+
+(defn ^{:errand/command "jobs.fail"} fail!
+  "Ends the job as failed, for good unless it is marked retryable and has attempts left.
+
+    (fail! job {:message \"repository is gone\" :code \"no_repository\"})
+
+  Gives the job: \"failed\", or \"queued\" again. :max-attempts alone does not make a failure retryable.
+
+    :message, :code   what went wrong, for people and for programs
+    :details          any value, at most 256 KiB
+    :artifacts        as in `progress!`
+    :retryable        whether another attempt may help; default false
+    :retry-after-ms   delay of that attempt; grows from 1s to 5m when absent"
+  {:arglists '([job] [job options] [engine job] [engine job options])}
+  [& args]
+  (with-engine (fn ([engine job] (fail! engine job {}))
+                 ([engine job opts] (:job (leased engine "jobs.fail" job opts))))
+    args))
+
+(defn ^{:errand/command "jobs.release"} release!
+  "Gives the job back unfinished, at no cost to its attempts.
+
+    (release! job {:reason \"shutting down\"})
+
+  Gives the job: \"queued\", or \"cancelled\" where a cancel was requested."
+  {:arglists '([job] [job options] [engine job] [engine job options])}
+  [& args]
+  (with-engine (fn ([engine job] (release! engine job {}))
+                 ([engine job opts] (:job (leased engine "jobs.release" job opts))))
+    args))
+
+;; Exploring
+
+(defn describe
+  "What the native library says about itself: {:version :commands :step-ops :codes}.
+
+  Each of :commands has :name, :doc, :mutates? and :fields, and each field its :name, :kind, :required?, :doc and
+  bounds. Needs no engine."
+  []
+  @native/table)
+
+(defn commands
+  "The names of all commands with their fields: {\"jobs.get\" {:required [:job-id] :optional []} …}."
+  []
+  (into (sorted-map)
+        (for [{:keys [name fields]} (:commands (describe))
+              :let [{required true optional false} (group-by :required? fields)]]
+          [name {:required (mapv (comp keyword :name) required)
+                 :optional (mapv (comp keyword :name) optional)}])))

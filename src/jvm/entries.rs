@@ -1,0 +1,215 @@
+//! The functions that `errand.impl.Native` declares: bytes out of Java, the call, bytes into Java. Nothing else in
+//! the crate touches JNI or is unsafe.
+//!
+//! Each entry copies its array once in and once out. A panic in our own code becomes an `internal` reply; a failure
+//! of JNI itself (no memory for an array) is thrown as a Java exception. `null` means that the ticket will be told.
+
+use super::describe::describe;
+use super::events::QUEUE;
+use super::handles::{Opened, TABLE};
+use super::request::{guarded, read, reply_bytes};
+use crate::api::{self, COMMANDS, Call, Code, Error, EventSink, Names, OpenOptions, Place, Reply};
+use crate::value::{MapBuilder, Value};
+use jni::errors::ThrowRuntimeExAndDefault;
+use jni::objects::{JByteArray, JClass};
+use jni::sys::{JNI_VERSION_1_8, jint, jlong};
+use jni::{Env, EnvUnowned};
+use std::ffi::c_void;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The ticket of events that belong to no engine.
+const NO_TICKET: i64 = 0;
+
+/// Called once by the JVM: from here on a panic is an event and not a text on the host's standard error.
+#[unsafe(no_mangle)]
+pub extern "system" fn JNI_OnLoad(_vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        let event = MapBuilder::new()
+            .put("event", "panic")
+            .put("message", text.unwrap_or("panic without a message"))
+            .put_some("at", place)
+            .build();
+        QUEUE.push(NO_TICKET, Ok(event));
+    }));
+    JNI_VERSION_1_8
+}
+
+/// `byte[] describe0()`
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_describe0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+) -> JByteArray<'l> {
+    answer(&mut env, |_| Ok(Some(guarded(|| Ok(describe())))))
+}
+
+/// `byte[] open0(byte[] options, long ticket)`: `options` holds `:path` besides those of `OpenOptions`; the reply is
+/// `{:handle :place :workspace}`. Background events bear the negated ticket.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_open0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    options: JByteArray<'l>,
+    ticket: jlong,
+) -> JByteArray<'l> {
+    answer(&mut env, |env| {
+        let options = env.convert_byte_array(&options)?;
+        Ok(guarded(|| start_open(&options, ticket)).err().map(Err))
+    })
+}
+
+/// `byte[] call0(long handle, int command, byte[] args, long ticket)`
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_call0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    handle: jlong,
+    command: jint,
+    args: JByteArray<'l>,
+    ticket: jlong,
+) -> JByteArray<'l> {
+    answer(&mut env, |env| {
+        let args = env.convert_byte_array(&args)?;
+        Ok(late(guarded(|| call(&*TABLE.get(handle)?, command, &args, ticket))))
+    })
+}
+
+/// `byte[] step0(long handle, byte[] id, byte[] config, long ticket)`
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_step0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    handle: jlong,
+    id: JByteArray<'l>,
+    config: JByteArray<'l>,
+    ticket: jlong,
+) -> JByteArray<'l> {
+    answer(&mut env, |env| {
+        let id = env.convert_byte_array(&id)?;
+        let config = env.convert_byte_array(&config)?;
+        Ok(late(guarded(|| step(&*TABLE.get(handle)?, &id, &config, ticket))))
+    })
+}
+
+/// `void forget0(long handle, long ticket)`
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_forget0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    handle: jlong,
+    ticket: jlong,
+) {
+    let outcome = env.with_env(|_| -> jni::errors::Result<()> {
+        // A closed engine has no calls under way, and a panic is in the log: there is nothing to tell the caller.
+        let _ = guarded(|| TABLE.get(handle).map(|opened| opened.calls.forget(ticket)));
+        Ok(())
+    });
+    outcome.resolve::<ThrowRuntimeExAndDefault>()
+}
+
+/// `byte[] close0(long handle)`: idempotent.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_close0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    handle: jlong,
+) -> JByteArray<'l> {
+    answer(&mut env, |_| {
+        let closed = guarded(|| {
+            if let Some(opened) = TABLE.remove(handle) {
+                opened.client.close();
+            }
+            Ok(Value::Nil)
+        });
+        Ok(Some(closed))
+    })
+}
+
+/// `byte[] events0()`: waits for the next batch; its form is told at `Queue::next_batch`.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_events0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+) -> JByteArray<'l> {
+    let outcome = env.with_env(|env| -> jni::errors::Result<JByteArray<'l>> {
+        let batch = QUEUE.next_batch();
+        env.byte_array_from_slice(&batch)
+    });
+    outcome.resolve::<ThrowRuntimeExAndDefault>()
+}
+
+/// Gives the reply of `work` back as an array, or `null` where there is none yet.
+fn answer<'l>(
+    env: &mut EnvUnowned<'l>,
+    work: impl FnOnce(&mut Env<'l>) -> jni::errors::Result<Option<Reply>>,
+) -> JByteArray<'l> {
+    let outcome = env.with_env(|env| -> jni::errors::Result<JByteArray<'l>> {
+        match work(env)? {
+            Some(reply) => env.byte_array_from_slice(&reply_bytes(&reply)),
+            None => Ok(JByteArray::null()),
+        }
+    });
+    outcome.resolve::<ThrowRuntimeExAndDefault>()
+}
+
+/// What could not even be asked is answered at once.
+fn late(asked: Result<Option<Reply>, Error>) -> Option<Reply> {
+    asked.unwrap_or_else(|error| Some(Err(error)))
+}
+
+fn call(opened: &Opened, index: i32, args: &[u8], ticket: i64) -> Result<Option<Reply>, Error> {
+    let command = usize::try_from(index).ok().and_then(|index| COMMANDS.get(index));
+    let command = command.ok_or_else(|| Error::new(Code::InvalidArgument, format!("command {index} is unknown")))?;
+    let args = read(args)?;
+    let call = Call { command, args, names: Names::Clojure };
+    Ok(opened.calls.start(ticket, |done| opened.client.call(call, done)))
+}
+
+fn step(opened: &Opened, id: &[u8], config: &[u8], ticket: i64) -> Result<Option<Reply>, Error> {
+    let id = read(id)?;
+    let Some(id) = id.as_str() else {
+        return Err(Error::new(Code::InvalidArgument, "step id is not a text"));
+    };
+    let config = read(config)?;
+    Ok(opened.calls.start(ticket, |done| api::step(&*opened.client, id, config, done)))
+}
+
+/// Checks the options and opens on a thread of its own, since opening may wait for other processes.
+fn start_open(options: &[u8], ticket: i64) -> Result<(), Error> {
+    let mut options = read(options)?;
+    let path = take_path(&mut options)?;
+    let mut options = OpenOptions::from_value(&options)?;
+    let sink: EventSink = Arc::new(move |event| QUEUE.push(-ticket, Ok(event)));
+    options.on_event = Some(sink);
+    let open = move || QUEUE.push(ticket, guarded(|| open(path, options)));
+    std::thread::Builder::new()
+        .name("errand-open".into())
+        .spawn(open)
+        .map(drop)
+        .map_err(|error| Error::new(Code::Unavailable, format!("engine cannot start a thread: {error}")))
+}
+
+fn open(path: PathBuf, options: OpenOptions) -> Reply {
+    let client = api::open(&path, options)?;
+    let place = match client.place() {
+        Place::Store(path) => path.to_string_lossy().into_owned(),
+        Place::Url(url) => url.clone(),
+    };
+    let workspace = client.workspace().to_owned();
+    let handle = TABLE.insert(client);
+    Ok(MapBuilder::new().put("handle", handle).put("place", place).put("workspace", workspace).build())
+}
+
+fn take_path(options: &mut Value) -> Result<PathBuf, Error> {
+    let wrong = || Error::new(Code::InvalidArgument, "database is not a path").at(vec![Value::key("path")]);
+    let Value::Map(entries) = options else { return Err(wrong()) };
+    let at = entries.iter().position(|(key, _)| *key == Value::key("path")).ok_or_else(wrong)?;
+    match entries.swap_remove(at).1 {
+        Value::Str(path) if !path.is_empty() => Ok(PathBuf::from(&*path)),
+        _ => Err(wrong()),
+    }
+}
