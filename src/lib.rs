@@ -6,6 +6,7 @@
 //! - `job`     the rules: states, batches, retries, waits, limits; pure
 //! - `store`   rows in, rows out; SQLite
 //! - `engine`  read → decide → write; group commit, wake-ups, upkeep
+//! - `resource` what jobs produce: files, values under keys, tables; bytes by content hash
 //! - `api`     the table of commands, errors, the client
 //! - `worker`  claim loop, handler process, job directory, helpers
 //! - `cli`     argv → command; output for people and for pipes
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod engine;
 pub mod job;
 pub mod jvm;
+pub mod resource;
 pub mod store;
 pub mod value;
 pub mod worker;

@@ -3,6 +3,7 @@
 mod cli;
 mod engine;
 mod program;
+mod resource;
 mod support;
 mod tidy;
 mod worker;

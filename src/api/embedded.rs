@@ -3,17 +3,20 @@
 use super::args::Args;
 use super::command::Kind;
 use super::error::{Code, Error};
+use super::files::{Files, LocalFiles};
 use super::run::{Reading, Run};
-use super::{Answer, COMMANDS, Call, Client, Done, Pending, Place, Reply};
+use super::{Answer, COMMANDS, Call, Client, Done, Pending, Place, Reply, remembered as place, sweep};
 use crate::engine::{self, Bound, Engine, Notice, Settings, Ticket, Waited};
 use crate::job::Refusal;
+use crate::resource::Blobs;
 use crate::store::{self, Sqlite, SqliteOptions};
 use crate::value::{MapBuilder, Value};
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// Told of background trouble and of what the engine does by itself, as `{:event :message}`. It must not block.
@@ -32,6 +35,13 @@ pub struct OpenOptions {
     /// How long to wait for other writers, and for programs that hold an older schema.
     pub busy_timeout_ms: u64,
     pub on_event: Option<EventSink>,
+    /// A folder or an `s3://` URL for the bytes of files, remembered in the store; `<db>-files` where nobody said.
+    pub resources: Option<String>,
+    /// How long what has ended is kept in the workspace, remembered in the store; 30 days where nobody said.
+    pub retention_ms: Option<i64>,
+    pub retention_by_type: Option<Vec<(String, i64)>>,
+    /// How often old jobs are looked for.
+    pub prune_every_ms: u64,
 }
 
 impl Default for OpenOptions {
@@ -43,6 +53,10 @@ impl Default for OpenOptions {
             fallback_poll_ms: Some(1_000),
             busy_timeout_ms: 30_000,
             on_event: None,
+            resources: None,
+            retention_ms: None,
+            retention_by_type: None,
+            prune_every_ms: 60_000,
         }
     }
 }
@@ -51,7 +65,8 @@ impl Default for OpenOptions {
 pub fn open_fields() -> &'static [&'static str] {
     static OPEN: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         let fields = COMMANDS.iter().flat_map(|command| command.fields);
-        let kept = |kind| matches!(kind, Kind::Open(_) | Kind::Artifacts | Kind::Labels(_));
+        let kept =
+            |kind| matches!(kind, Kind::Open(_) | Kind::Artifacts | Kind::Labels(_) | Kind::Rows(_) | Kind::Keeps);
         let mut names: Vec<_> = fields.filter(|field| kept(field.kind)).map(|field| field.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -67,6 +82,7 @@ struct Opened {
     file: (u64, u64),
     durable: bool,
     engine: Weak<Engine>,
+    blobs: Arc<Blobs>,
 }
 
 /// Opens the store at `path`; two clients of one file in one process share one engine.
@@ -74,8 +90,8 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error>
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|opened| opened.engine.strong_count() > 0);
     let known = file_id(path).and_then(|file| open.iter().find(|opened| opened.file == file));
-    if let Some(engine) = known.and_then(|opened| opened.engine.upgrade()) {
-        let durable = known.is_some_and(|opened| opened.durable);
+    if let Some((opened, engine)) = known.and_then(|opened| Some((opened, opened.engine.upgrade()?))) {
+        let durable = opened.durable;
         if durable != options.durable {
             let level = |durable| if durable { "full" } else { "normal" };
             return Err(Error::new(
@@ -88,7 +104,9 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error>
                 ),
             ));
         }
-        return Ok(Embedded::client(engine, absolute(path), &options));
+        place::remember_retention(&engine, &options)?;
+        place::refuse_other(&engine, path, &options)?;
+        return Ok(Embedded::client(engine, opened.blobs.clone(), absolute(path), &options));
     }
     let sqlite = Sqlite::open(
         path,
@@ -99,11 +117,17 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error>
         },
     )?;
     let path = sqlite.path().to_path_buf();
-    let engine = Engine::start(Arc::new(sqlite), settings(&options))?;
+    let mut settings = settings(&options);
+    let known_blobs = Arc::new(OnceLock::new());
+    settings.after_prune = sweep::after_prune(known_blobs.clone(), settings.tell.clone());
+    let engine = Engine::start(Arc::new(sqlite), settings)?;
+    place::remember_retention(&engine, &options)?;
+    let blobs = Arc::new(place::blobs(&engine, &path, &options)?);
+    let blobs = known_blobs.get_or_init(|| blobs).clone();
     if let Some(file) = file_id(&path) {
-        open.push(Opened { file, durable: options.durable, engine: Arc::downgrade(&engine) });
+        open.push(Opened { file, durable: options.durable, engine: Arc::downgrade(&engine), blobs: blobs.clone() });
     }
-    Ok(Embedded::client(engine, path, &options))
+    Ok(Embedded::client(engine, blobs, path, &options))
 }
 
 fn file_id(path: &Path) -> Option<(u64, u64)> {
@@ -115,8 +139,11 @@ fn absolute(path: &Path) -> std::path::PathBuf {
 }
 
 fn settings(options: &OpenOptions) -> Settings {
-    let mut settings =
-        Settings { fallback_poll: options.fallback_poll_ms.map(Duration::from_millis), ..Settings::default() };
+    let mut settings = Settings {
+        fallback_poll: options.fallback_poll_ms.map(Duration::from_millis),
+        prune_every: Duration::from_millis(options.prune_every_ms),
+        ..Settings::default()
+    };
     if let Some(sink) = options.on_event.clone() {
         settings.tell = Arc::new(move |notice: Notice| {
             sink(MapBuilder::new().put("event", notice.event).put("message", notice.message).build());
@@ -129,6 +156,7 @@ struct Embedded {
     engine: Mutex<Option<Arc<Engine>>>,
     place: Place,
     workspace: String,
+    blobs: Arc<Blobs>,
     pending: Arc<Slots>,
 }
 
@@ -207,11 +235,17 @@ impl Slot {
 }
 
 impl Embedded {
-    fn client(engine: Arc<Engine>, path: std::path::PathBuf, options: &OpenOptions) -> Arc<dyn Client> {
+    fn client(
+        engine: Arc<Engine>,
+        blobs: Arc<Blobs>,
+        path: std::path::PathBuf,
+        options: &OpenOptions,
+    ) -> Arc<dyn Client> {
         Arc::new(Embedded {
             engine: Mutex::new(Some(engine)),
             place: Place::Store(path),
             workspace: options.workspace.clone(),
+            blobs,
             pending: Arc::default(),
         })
     }
@@ -234,6 +268,18 @@ impl Embedded {
                     Some(result) => Answer::Now(result.map_err(Error::from)),
                     None => self.pending.later(slot, None),
                 }
+            }
+            Run::Long(run) => {
+                let slot = self.pending.slot(done);
+                let tell = self.pending.teller(&slot);
+                let files = LocalFiles { engine, blobs: self.blobs.clone(), workspace: workspace.to_string() };
+                let work = move || {
+                    let reply = catch_unwind(AssertUnwindSafe(|| run(&files, &args)));
+                    tell(reply.unwrap_or_else(|_| Err(Error::new(Code::Internal, "command ended by a fault"))));
+                };
+                let started = std::thread::Builder::new().name("errand-command".into()).spawn(work);
+                started.map_err(|error| Error::new(Code::Unavailable, format!("thread cannot be started: {error}")))?;
+                self.pending.later(slot, None)
             }
             Run::Claim(run) => {
                 let bound = Bound::after_ms(args.int("wait-ms").unwrap_or(0), None);
@@ -275,6 +321,16 @@ impl Client for Embedded {
         self.try_call(call, done).unwrap_or_else(|error| Answer::Now(Err(error)))
     }
 
+    fn files(&self) -> Result<Arc<dyn Files>, Error> {
+        let files = self.local_files().ok_or_else(|| Error::from(engine::Error::Closed))?;
+        Ok(Arc::new(files))
+    }
+
+    fn local_files(&self) -> Option<LocalFiles> {
+        let engine = locked(&self.engine).clone()?;
+        Some(LocalFiles { engine, blobs: self.blobs.clone(), workspace: self.workspace.clone() })
+    }
+
     fn place(&self) -> &Place {
         &self.place
     }
@@ -306,6 +362,10 @@ impl From<engine::Error> for Error {
             engine::Error::NoJob(_) | engine::Error::NoBatch(_) => Error::new(Code::NotFound, message),
             engine::Error::KeyTaken(key) => Error::new(Code::Refused, message).with("idempotency-key", key),
             engine::Error::TooManyArtifacts(..) => Error::new(Code::InvalidArgument, message),
+            engine::Error::Invalid(_) => Error::new(Code::InvalidArgument, message),
+            engine::Error::NotFound(_) => Error::new(Code::NotFound, message),
+            engine::Error::TooLarge(_) => Error::new(Code::PayloadTooLarge, message),
+            engine::Error::Forbidden(_) => Error::new(Code::Refused, message),
             engine::Error::Conflict => Error::new(Code::Unavailable, message),
             engine::Error::Closed => Error::new(Code::Closed, "engine is closed; open it again"),
             engine::Error::Panicked(_) => Error::new(Code::Internal, message),

@@ -5,18 +5,24 @@ mod args;
 mod command;
 mod embedded;
 mod error;
+mod files;
 mod options;
+mod remembered;
+mod resources;
 mod run;
 mod step;
+mod sweep;
 mod view;
 
 pub use args::duration_ms;
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
 pub use embedded::{EventSink, OpenOptions, open, open_fields};
 pub use error::{CODES, Code, CodeRow, Error};
+pub use files::{Begun, FileReader, Files, Link, LocalFiles, NewFile, Upstream, content_type, uploaded};
 pub use step::{STEP_OPS, StepOp, step};
 
 use crate::value::Value;
+use std::sync::Arc;
 
 /// A command's data, as a map whose keys are kebab-case keywords, or why not.
 pub type Reply = Result<Value, Error>;
@@ -58,6 +64,16 @@ pub trait Client: Send + Sync {
 
     /// The workspace that this client speaks for.
     fn workspace(&self) -> &str;
+
+    /// The bytes of files, where this client can move them.
+    fn files(&self) -> Result<Arc<dyn Files>, Error> {
+        Err(Error::new(Code::InvalidArgument, "files cannot be moved here; allowed: a store or a control plane"))
+    }
+
+    /// The files themselves where they are in this process: what a server is made of.
+    fn local_files(&self) -> Option<LocalFiles> {
+        None
+    }
 
     /// Ends every pending call with `closed` and lets go of the store. Later calls get `closed`. Idempotent.
     fn close(&self);

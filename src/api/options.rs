@@ -7,10 +7,21 @@ use super::error::Error;
 use crate::job::limits;
 use crate::value::Value;
 
-const KNOWN: [&str; 5] = ["workspace", "sync", "create?", "fallback-poll", "busy-timeout"];
+const KNOWN: [&str; 9] = [
+    "workspace",
+    "sync",
+    "create?",
+    "fallback-poll",
+    "busy-timeout",
+    "resources",
+    "retention",
+    "retention-by-type",
+    "prune-every",
+];
 
 impl OpenOptions {
-    /// Reads `{:workspace :sync :create? :fallback-poll :busy-timeout}`: `:sync` is "full" or "normal",
+    /// Reads `{:workspace :sync :create? :fallback-poll :busy-timeout :resources :retention :retention-by-type
+    /// :prune-every}`: `:sync` is "full" or "normal",
     /// `:fallback-poll` a duration or `false`. Namespaced keys are the caller's own.
     pub fn from_value(options: &Value) -> Result<OpenOptions, Error> {
         let root = Place::root(Names::Clojure);
@@ -34,6 +45,15 @@ impl OpenOptions {
                 ("fallback-poll", Value::Bool(false)) => read.fallback_poll_ms = None,
                 ("fallback-poll", _) => read.fallback_poll_ms = Some(millis(duration, value, &place)?),
                 ("busy-timeout", _) => read.busy_timeout_ms = millis(duration, value, &place)?,
+                ("resources", _) => read.resources = Some(text(Kind::Text(limits::KEY_MAX), value, &place)?),
+                ("retention", _) => {
+                    read.retention_ms = Some(millis(Kind::Millis(1, limits::RETENTION_MAX_MS), value, &place)? as i64);
+                }
+                ("retention-by-type", _) => match check(Kind::Keeps, value, &place)? {
+                    Arg::Keeps(keeps) => read.retention_by_type = Some(keeps),
+                    _ => unreachable!("durations by type are such"),
+                },
+                ("prune-every", _) => read.prune_every_ms = millis(duration, value, &place)?,
                 (name, _) if name.contains('/') => {}
                 _ => return Err(unknown_key(&root, key, KNOWN.into_iter())),
             }

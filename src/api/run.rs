@@ -4,6 +4,7 @@
 use super::Reply;
 use super::args::Args;
 use super::error::{Code, Error};
+use super::files::LocalFiles;
 use super::view;
 pub use crate::engine::Class;
 use crate::engine::{self, BatchView, Claim, Depth, JobView, Now, Report, Settle, Submit, Work};
@@ -20,6 +21,8 @@ pub enum Run {
     Write(Class, fn(&mut Work, &str, &Args) -> engine::Result<Value>),
     /// As a claim that may wait.
     Claim(fn(&str, &Args) -> Claim),
+    /// On a thread of its own, since it may take long.
+    Long(fn(&LocalFiles, &Args) -> Reply),
     /// As a wait for an end.
     Await(fn(&str, &Args) -> Await),
 }
@@ -160,26 +163,30 @@ pub fn list_batches(reading: &mut Reading, args: &Args) -> Reply {
 }
 
 fn page<'a>(workspace: &'a str, args: &'a Args, batch_seq: Option<i64>) -> Result<Page<'a>, Error> {
-    let before = match args.maybe_text("cursor") {
-        Some(cursor) => cursor.parse::<i64>().map_err(|_| {
-            Error::new(
-                Code::InvalidArgument,
-                format!("cursor \"{cursor}\" is not one of ours; allowed: next-cursor of a page"),
-            )
-        })?,
-        None => i64::MAX,
-    };
     Ok(Page {
         workspace_id: workspace,
         job_type: args.maybe_text("job-type"),
         batch_seq,
         status: args.maybe_text("status"),
-        before,
+        before: page_before(args)?,
         limit: args.int("limit").unwrap_or(limits::LIST_DEFAULT),
     })
 }
 
-fn items_data(items: Vec<Value>, next: Option<i64>) -> Value {
+/// The place in a list that the cursor names: its page is below it.
+pub fn page_before(args: &Args) -> Result<i64, Error> {
+    match args.maybe_text("cursor") {
+        Some(cursor) => cursor.parse::<i64>().map_err(|_| {
+            Error::new(
+                Code::InvalidArgument,
+                format!("cursor \"{cursor}\" is not one of ours; allowed: next-cursor of a page"),
+            )
+        }),
+        None => Ok(i64::MAX),
+    }
+}
+
+pub fn items_data(items: Vec<Value>, next: Option<i64>) -> Value {
     MapBuilder::new().put("items", items).put_some("next-cursor", next.map(|seq| seq.to_string())).build()
 }
 

@@ -61,6 +61,9 @@ fn kind(kind: Kind, to: MapBuilder) -> MapBuilder {
         Kind::Labels(max) => to.put("kind", "labels").put("max", bytes(max)),
         Kind::Jobs => to.put("kind", "jobs"),
         Kind::Artifacts => to.put("kind", "artifacts"),
+        Kind::Names(max) => to.put("kind", "names").put("max", bytes(max)),
+        Kind::Rows(max) => to.put("kind", "open").put("max", bytes(max)),
+        Kind::Keeps => to.put("kind", "durations"),
         Kind::Backoff => to.put("kind", "backoff"),
     }
 }

@@ -64,8 +64,10 @@ fn open_names() -> &'static [&'static str] {
     static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
     NAMES.get_or_init(|| {
         let fields = COMMANDS.iter().flat_map(|command| command.fields);
-        let mut names: Vec<_> =
-            fields.filter(|field| matches!(field.kind, Kind::Open(_))).map(|field| field.name).collect();
+        let mut names: Vec<_> = fields
+            .filter(|field| matches!(field.kind, Kind::Open(_) | Kind::Rows(_)))
+            .map(|field| field.name)
+            .collect();
         names.sort_unstable();
         names.dedup();
         names

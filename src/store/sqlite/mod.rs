@@ -2,6 +2,8 @@
 //! It does not know which change is legal.
 
 mod open;
+mod prune;
+mod resources;
 mod session;
 
 use super::{Error, Result, Rows, Store, Tx};
