@@ -8,6 +8,9 @@ mod reader;
 mod token;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use canonical::canonical;
 pub(super) use name::{is_keyword, is_symbol, is_tag};
 pub(super) use number::{Number, big_int, decimal, ratio};

@@ -189,7 +189,9 @@ impl<'t> Reader<'t> {
                     (at, plain) = (next, next);
                 }
                 Some(control @ 0..0x20) => {
-                    return Err(Wrong::new(format!("JSON string has the control character \\u{control:04x} unescaped")));
+                    return Err(Wrong::new(format!(
+                        "JSON string has the control character \\u{control:04x} unescaped"
+                    )));
                 }
                 Some(_) => at += 1,
             }
