@@ -48,15 +48,6 @@ fn written(value: &Value, mut writer: Writer) -> String {
     }
 }
 
-/// What a map key of the caller's is called in JSON.
-pub(super) fn key_name(key: &Value) -> String {
-    match key {
-        Value::Keyword(name) | Value::Symbol(name) => name.to_string(),
-        Value::Str(text) => text.to_string(),
-        other => edn::write(other),
-    }
-}
-
 /// Whether an object key becomes a keyword: a letter or one of `_*!?$%&=<>+-`, then those, digits and dots.
 fn is_plain_key(key: &str) -> bool {
     let mark = |b: u8| b.is_ascii_alphabetic() || b"_*!?$%&=<>+-".contains(&b);

@@ -292,3 +292,26 @@ fn equal_texts_are_canonically_one() {
         assert_ne!(edn::canonical(one).unwrap(), edn::canonical(other).unwrap());
     }
 }
+
+#[test]
+fn texts_are_read_as_clojure_edn_read_them() {
+    for line in include_str!("../../../tests/golden/clojure_edn.txt").lines().filter(|line| !line.starts_with(';')) {
+        let Value::Vector(pair) = edn::read(line).unwrap() else { panic!("{line} is no pair") };
+        let text = pair[0].as_str().unwrap();
+        match pair[1].as_str() {
+            None => assert!(edn::read(&format!("[{text}\n]")).is_err(), "{text:?}"),
+            Some(printed) => assert_eq!(round(&format!("[{text}\n]")), round(printed), "{text:?}"),
+        }
+    }
+}
+
+#[test]
+fn sets_in_sets_are_compared_within_bounds() {
+    let nested = format!(
+        "{}{}{}",
+        "#{#{} ".repeat(95),
+        (0..2000).map(|i| format!("[{i}] ")).collect::<String>(),
+        "}".repeat(95)
+    );
+    assert!(edn::read_open(&format!("{{:payload {nested}}}"), &["payload"]).is_ok());
+}
