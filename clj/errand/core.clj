@@ -97,8 +97,8 @@
                     default \"1s\", false for never
     :on-event       function of one map, told of background trouble; it also goes to System.Logger \"errand\"
 
-  Throws :invalid-argument for bad options or a file that is no database of Errand's, :not-found for a missing folder
-  or file, :unavailable when the file cannot be read or written, :refused when another copy of the native library in
+  Throws :invalid-argument for bad options, a missing folder, or a file that is no database of Errand's; :not-found
+  for a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when another copy of the native library in
   this JVM has it open."
   (^Engine [] (ambient-engine true))
   (^Engine [path] (open path {}))

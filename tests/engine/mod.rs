@@ -1,3 +1,5 @@
 //! The engine through its commands, on a real file.
 
+mod idle;
 mod lifecycle;
+mod opening;

@@ -59,13 +59,22 @@
                gen-ratio
                (gen/fmap #(java.util.Date. (long %)) (gen/choose -62135596800000 253402300799999))]))
 
+(defn- printed [value]
+  (binding [*print-length* nil *print-level* nil]
+    (pr-str value)))
+
 (defn- json-key
   "What a key is as a key of JSON."
   [key]
   (cond
     (keyword? key) (subs (str key) 1)
     (or (symbol? key) (string? key) (char? key)) (str key)
-    :else (binding [*print-length* nil *print-level* nil] (pr-str key))))
+    :else (printed key)))
+
+(defn- equal-to-itself?
+  "Whether a value that is read again can be found in a set: nothing in it is NaN."
+  [value]
+  (not (str/includes? (printed value) "##NaN")))
 
 (defn- without-collisions [entries]
   (into {} (vals (into {} (map (juxt (comp json-key first) identity)) entries))))
@@ -75,8 +84,8 @@
    (fn [inner]
      (gen/one-of [(gen/vector inner 0 6)
                   (gen/fmap #(apply list %) (gen/vector inner 0 6))
-                  (gen/fmap set (gen/vector (gen/such-that #(= % %) inner 100) 0 6))
-                  (gen/fmap without-collisions (gen/vector (gen/tuple (gen/such-that #(= % %) inner 100) inner) 0 6))
+                  (gen/fmap set (gen/vector (gen/such-that equal-to-itself? inner 100) 0 6))
+                  (gen/fmap without-collisions (gen/vector (gen/tuple (gen/such-that equal-to-itself? inner 100) inner) 0 6))
                   (gen/fmap (fn [[tag value]] (tagged-literal tag value))
                             (gen/tuple (gen/elements '[my/tag a.b/c-d]) inner))]))
    (gen/one-of [gen-scalar (gen/such-that some? gen-number)])))
@@ -109,8 +118,7 @@
                         (every? true? (map same? values (map :payload jobs)))))
                     :max-size 60)]
         (is (:pass? result)
-            (binding [*print-length* nil *print-level* nil]
-              (pr-str (select-keys (:shrunk result) [:smallest :result]) (:seed result))))))))
+            (printed [(:seed result) (:smallest (:shrunk result))]))))))
 
 (deftest a-value-comes-back-from-every-place-that-holds-one
   (with-engine [_]
@@ -151,12 +159,12 @@
       (is (= "queued" (:status (errand/job job-id)))))))
 
 (deftest an-interrupted-thread-ends-its-wait
-  (with-engine [_]
+  (with-engine [engine]
     (let [{:keys [job-id]} (errand/submit {:job-type "t"})
           failures (atom [])
           threads (doall (for [_ (range 20)]
                            (doto (Thread. (fn []
-                                            (try (errand/await-job job-id {:timeout "1h"})
+                                            (try (errand/await-job engine job-id {:timeout "1h"})
                                                  (catch Throwable t (swap! failures conj t)))))
                              (.start))))]
       (run! #(.interrupt ^Thread %) threads)
@@ -165,12 +173,12 @@
       (is (= "queued" (:status (errand/job job-id)))))))
 
 (deftest five-hundred-threads-and-ten-thousand-futures-await-at-once
-  (with-engine [_]
+  (with-engine [engine]
     (let [ids (mapv :job-id (:jobs (errand/submit-batch {:job-type "t" :jobs (repeat 100 {})})))
           results (atom [])
           threads (doall (for [n (range 500)]
                            (doto (Thread. (fn []
-                                            (let [job (errand/await-job (ids (mod n 100)) {:interval "1h"})]
+                                            (let [job (errand/await-job engine (ids (mod n 100)) {:interval "1h"})]
                                               (swap! results conj (:status job)))))
                              (.start))))
           futures (doall (for [n (range 10000)]
@@ -236,7 +244,7 @@
         before (open-files)]
     (with-engine [engine]
       (is (< before (open-files)))
-      (with-open [_ (errand/open (.place ^errand.impl.Engine engine))])
+      (with-open [_ (errand/open (.place ^errand.impl.Engine engine) {:sync "normal"})])
       (is (< before (open-files))))
     (is (= before (open-files)))))
 
