@@ -3,6 +3,7 @@
 use crate::program::{Place, eventually, runs};
 use rustix::process::Signal;
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_job_of_a_killed_worker_is_claimed_again_after_its_lease() {
@@ -71,6 +72,32 @@ fn a_worker_that_slept_through_its_lease_stops_its_handler_and_reports_nothing()
     let job = place.ended(&id);
     assert_eq!((&job["result"]["summary"], &job["attempt"]), (&json!("fresh"), &json!(2)), "{job}");
     fresh.drained();
+}
+
+#[test]
+fn a_handler_is_gone_before_a_lease_that_cannot_be_renewed_is_over() {
+    const LEASE: Duration = Duration::from_secs(3);
+    let place = Place::new();
+    let id = place.create(&[]);
+    let ready = place.pipe("ready");
+    let worker = place.worker(
+        &place.script(
+            "h.sh",
+            "[ $ERRAND_JOB_ATTEMPT = 1 ] || exit 0; trap '' TERM; echo $$ > ready; while :; do sleep 1000; done",
+        ),
+        &["--lease-duration", "3s", "--grace", "1h"],
+    );
+    let handler = ready.hear();
+    let store = rusqlite::Connection::open(place.store()).unwrap();
+    store.busy_timeout(LEASE).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let locked = Instant::now();
+    eventually("the handler was killed", || !runs(&handler));
+    assert!(locked.elapsed() < LEASE, "{:?}", locked.elapsed());
+    store.execute_batch("ROLLBACK").unwrap();
+    let job = place.ended(&id);
+    assert_eq!((&job["status"], &job["attempt"]), (&json!("succeeded"), &json!(2)), "{job}");
+    worker.drained();
 }
 
 #[test]
