@@ -98,8 +98,8 @@
     :on-event       function of one map, told of background trouble; it also goes to System.Logger \"errand\"
 
   Throws :invalid-argument for bad options, a missing folder, or a file that is no database of Errand's; :not-found
-  for a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when another copy of the native library in
-  this JVM has it open."
+  for a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when
+  another copy of the native library in this JVM has it open."
   (^Engine [] (ambient-engine true))
   (^Engine [path] (open path {}))
   (^Engine [path options] (native/open path options)))
