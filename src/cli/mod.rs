@@ -1,2 +1,94 @@
-//! To be written.
-pub fn main() {}
+//! The command line: argv to a command of the table, its reply for people or for pipes, an exit status.
+//! It does not know what a command does.
+
+mod flags;
+mod handler_side;
+mod help;
+mod output;
+mod people;
+mod place;
+mod source;
+mod verbs;
+mod wait;
+mod worker;
+
+use crate::api::Error;
+use clap::{ArgMatches, Command};
+use output::Screen;
+
+/// Runs the command line of this process and ends it.
+pub fn main() -> ! {
+    let matches = whole().get_matches();
+    let status = run(&matches);
+    std::process::exit(i32::from(status))
+}
+
+/// Every command, flag and help text.
+fn whole() -> Command {
+    let jobs = verbs::jobs().subcommand(worker::command(handler_side::commands()));
+    Command::new("errand")
+        .about(help::ABOUT)
+        .long_about(help::LONG_ABOUT)
+        .after_long_help(help::EXAMPLES)
+        .version(help::version())
+        .args(place::args())
+        .arg(output::format_arg())
+        .subcommand(jobs)
+        .subcommand(help::completions_command())
+        .disable_help_subcommand(true)
+        .infer_long_args(false)
+}
+
+fn run(matches: &ArgMatches) -> u8 {
+    let screen = Screen::of(matches);
+    let ended = match leaf(matches) {
+        Leaf::Completions(matches) => help::print_completions(matches, whole()),
+        Leaf::Verb(verb, matches) => verbs::run(verb, matches, &screen),
+        Leaf::Worker(matches) => worker::run(matches, &screen),
+        Leaf::HandlerSide(name, matches) => handler_side::run(name, matches, &screen),
+        Leaf::Help(path) => help::print_group(whole(), &path),
+    };
+    match ended {
+        Ok(()) => 0,
+        Err(error) => screen.error(&error),
+    }
+}
+
+/// What the arguments ask for.
+enum Leaf<'a> {
+    Completions(&'a ArgMatches),
+    Verb(&'static verbs::Verb, &'a ArgMatches),
+    Worker(&'a ArgMatches),
+    HandlerSide(&'a str, &'a ArgMatches),
+    /// A group of commands by itself: it explains itself.
+    Help(Vec<&'a str>),
+}
+
+fn leaf(matches: &ArgMatches) -> Leaf<'_> {
+    let mut path = Vec::new();
+    let mut at = matches;
+    while let Some((name, below)) = at.subcommand() {
+        path.push(name);
+        at = below;
+    }
+    match path.as_slice() {
+        ["completions"] => Leaf::Completions(at),
+        ["jobs", "worker", "run"] => Leaf::Worker(at),
+        ["jobs", "worker", name] => Leaf::HandlerSide(name, at),
+        ["jobs", words @ ..] if !words.is_empty() => match verbs::find(words) {
+            Some(verb) => Leaf::Verb(verb, at),
+            None => Leaf::Help(path),
+        },
+        _ => Leaf::Help(path),
+    }
+}
+
+type Ended = Result<(), Error>;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_command_is_well_formed() {
+        super::whole().debug_assert();
+    }
+}

@@ -1,0 +1,102 @@
+//! The texts that teach, the version, and completions for shells.
+//! It does not repeat what the command table says of a command.
+
+use super::Ended;
+use super::output::print;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+
+pub const ABOUT: &str = "A durable job engine: submit work, have workers do it, get the result";
+
+pub const LONG_ABOUT: &str = "\
+A durable job engine: submit work, have workers do it, get the result.
+
+Jobs are kept in one SQLite file, which programs (a Clojure flow, this command) and workers on this machine share. A \
+worker claims a job under a lease, runs a handler for it, and reports the result; a job whose worker is lost goes to \
+another one. Nothing has to be started first: the file is made by the first submission or worker.";
+
+pub const EXAMPLES: &str = "\
+A first job, in two terminals:
+
+  errand jobs worker run --type greet -- sh -c 'errand jobs worker finish --summary hello'
+  errand jobs create --type greet --payload '{\"name\": \"Ada\"}'
+
+then
+
+  errand jobs list
+  errand jobs await <job-id>
+
+Exit status: 0 done; 2 bad arguments; 3 not allowed; 4 not found; 5 the job's state or lease forbids it; 6 the wait was \
+over first; 70 a fault of ours; 75 busy, try again.";
+
+pub const JOBS: &str = "\
+Submit, watch and work on jobs.
+
+To submit: create, batches create. To watch: show, list, await, stats. To intervene: cancel, retry. \
+To work: 'worker run' does all of it for a handler program; claim, heartbeat, progress, complete, fail and release are \
+its single steps, for workers of another make.";
+
+pub const WORKER: &str = "\
+Run handlers for jobs; and what a handler may call while it runs.
+
+'errand jobs worker run --type T --handler CMD' claims jobs of type T one after the other and starts CMD for each, with \
+the job's facts in the environment:
+
+  $ERRAND_JOB_PAYLOAD_FILE   the payload, as JSON
+  $ERRAND_JOB_RESULT_FILE    where the result goes, as JSON; the helpers below write it
+  $ERRAND_JOB_ID, _TYPE, _ATTEMPT, _BATCH_ID, … and the same under BREYTA_
+
+Exit status 0 completes the job, any other fails it for good; 75 asks for another attempt. The other commands here are \
+helpers for the handler: state, progress, finish, fail. They need no arguments to know the job.";
+
+pub const WORKER_EXAMPLES: &str = "\
+A handler in shell:
+
+  #!/bin/sh
+  set -e
+  dir=$(jq -r .directory \"$ERRAND_JOB_PAYLOAD_FILE\")
+  errand jobs worker progress --status running --message \"counting in $dir\"
+  errand jobs worker finish --summary counted --output files=$(find \"$dir\" -type f | wc -l)
+
+Run it:
+
+  errand jobs worker run --type count --handler ./count.sh";
+
+pub const RUN_EXAMPLES: &str = "\
+Examples:
+  errand jobs worker run --type agent-review --handler ./review.sh
+  errand jobs worker run --type agent-review --concurrency 4 --label gpu=no -- python3 review.py --fast
+  errand jobs worker run --type agent-review --handler ./review.sh --once --keep-job-dirs
+
+SIGINT or SIGTERM drains: no new job, running handlers have the grace to finish, then get SIGTERM, then SIGKILL; what is \
+unfinished goes back to the queue. A second signal skips the first grace, a third one kills at once.";
+
+/// The version, and which SQLite is inside.
+pub fn version() -> String {
+    format!("{} (SQLite {})", env!("CARGO_PKG_VERSION"), rusqlite::version())
+}
+
+/// Prints the help of a group of commands.
+pub fn print_group(mut whole: Command, path: &[&str]) -> Ended {
+    whole.build();
+    let mut at = &mut whole;
+    for name in path {
+        let Some(below) = at.find_subcommand_mut(name) else { unreachable!("a parsed command is a command") };
+        at = below;
+    }
+    print(&at.render_long_help().to_string())
+}
+
+pub fn completions_command() -> Command {
+    Command::new("completions")
+        .about("Print a script that completes commands and flags in a shell")
+        .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)))
+        .after_help("Examples:\n  errand completions bash > ~/.local/share/bash-completion/completions/errand\n  errand completions fish | source")
+}
+
+pub fn print_completions(matches: &ArgMatches, mut whole: Command) -> Ended {
+    let Some(shell) = matches.get_one::<Shell>("shell") else { unreachable!("the shell is required") };
+    let mut script = Vec::new();
+    clap_complete::generate(*shell, &mut whole, "errand", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,136 @@
+//! Where the jobs are: a store or a control plane, chosen by flags, then `ERRAND_…`, then `BREYTA_…`.
+//! It does not ask anything of them.
+
+use super::source;
+use crate::api::{self, Client, Code, Error, OpenOptions};
+use clap::{Arg, ArgMatches, value_parser};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const DEFAULT_STORE: &str = "errand.db";
+const DEFAULT_WORKSPACE: &str = "default";
+
+/// The flags of every command that say where the jobs are.
+pub fn args() -> Vec<Arg> {
+    let arg = |name: &'static str| Arg::new(name).long(name).global(true).help_heading("Where the jobs are");
+    vec![
+        arg("db")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("SQLite file with the jobs; else $ERRAND_DB, else ./errand.db"),
+        arg("api").value_name("URL").help("control plane; else $ERRAND_API_URL, else $BREYTA_API_URL"),
+        arg("api-key").value_name("KEY").help("key of the control plane; better from $ERRAND_API_KEY or a file"),
+        arg("api-key-file").value_name("FILE").value_parser(value_parser!(PathBuf)).help("file that holds the key"),
+        arg("workspace").value_name("NAME").help("else $ERRAND_WORKSPACE, else $BREYTA_WORKSPACE, else \"default\""),
+    ]
+}
+
+/// Whether a missing store is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Make,
+    Fail,
+}
+
+#[derive(Debug, PartialEq)]
+enum Choice {
+    Store(PathBuf),
+    Url(String),
+}
+
+/// A variable that is set to something.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The workspace that is spoken for.
+pub fn workspace(matches: &ArgMatches) -> String {
+    let flag = matches.get_one::<String>("workspace").cloned();
+    let named = flag.or_else(|| variable("ERRAND_WORKSPACE")).or_else(|| variable("BREYTA_WORKSPACE"));
+    named.unwrap_or_else(|| DEFAULT_WORKSPACE.into())
+}
+
+/// The key for a control plane, where one was given.
+pub fn api_key(matches: &ArgMatches) -> Result<Option<String>, Error> {
+    let names = ["ERRAND_API_KEY", "BREYTA_API_KEY", "BREYTA_TOKEN"];
+    source::secret(matches, "api-key", &names)
+}
+
+/// Opens what the flags and the environment name.
+pub fn connect(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>, Error> {
+    let flags = (matches.get_one::<PathBuf>("db").cloned(), matches.get_one::<String>("api").cloned());
+    let errand = (variable("ERRAND_DB").map(PathBuf::from), variable("ERRAND_API_URL"));
+    match choose(flags, errand, variable("BREYTA_API_URL"))? {
+        Choice::Store(path) => open_store(&path, workspace(matches), missing),
+        Choice::Url(url) => Err(Error::new(
+            Code::InvalidArgument,
+            format!(
+                "control plane \"{url}\" cannot be used yet: the HTTP client follows with the control plane; name a store with --db"
+            ),
+        )),
+    }
+}
+
+fn choose(
+    flags: (Option<PathBuf>, Option<String>),
+    errand: (Option<PathBuf>, Option<String>),
+    breyta: Option<String>,
+) -> Result<Choice, Error> {
+    let levels = [("--db and --api", flags), ("ERRAND_DB and ERRAND_API_URL", errand), ("", (None, breyta))];
+    for (names, level) in levels {
+        match level {
+            (Some(_), Some(_)) => {
+                let text = format!("{names} are both given: jobs are in a store or behind a control plane, name one");
+                return Err(Error::new(Code::InvalidArgument, text));
+            }
+            (Some(path), None) if is_url(&path) => return Ok(Choice::Url(path.to_string_lossy().into_owned())),
+            (Some(path), None) => return Ok(Choice::Store(path)),
+            (None, Some(url)) => return Ok(Choice::Url(url)),
+            (None, None) => {}
+        }
+    }
+    Ok(Choice::Store(DEFAULT_STORE.into()))
+}
+
+fn is_url(path: &Path) -> bool {
+    ["http://", "https://"].iter().any(|scheme| path.to_string_lossy().starts_with(scheme))
+}
+
+fn open_store(path: &Path, workspace: String, missing: Missing) -> Result<Arc<dyn Client>, Error> {
+    let path = std::path::absolute(path).map_err(|e| {
+        Error::new(Code::InvalidArgument, format!("store \"{}\" cannot be resolved: {e}", path.display()))
+    })?;
+    let made = missing == Missing::Make && !path.exists();
+    let options = OpenOptions { workspace, create: missing == Missing::Make, ..OpenOptions::default() };
+    let client = api::open(&path, options)?;
+    if made {
+        super::output::note(&format!("made the store {}", path.display()));
+    }
+    Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(path: &str) -> Option<PathBuf> {
+        Some(path.into())
+    }
+
+    #[test]
+    fn flags_win_over_errand_names_and_those_over_breyta_names() {
+        let url = || Some("http://x".to_owned());
+        assert_eq!(choose((store("a"), None), (None, url()), url()), Ok(Choice::Store("a".into())));
+        assert_eq!(choose((None, None), (store("b"), None), url()), Ok(Choice::Store("b".into())));
+        assert_eq!(choose((None, None), (None, None), url()), Ok(Choice::Url("http://x".into())));
+        assert_eq!(choose((None, None), (None, None), None), Ok(Choice::Store("errand.db".into())));
+    }
+
+    #[test]
+    fn a_store_and_a_url_at_one_level_are_an_error() {
+        let url = || Some("http://x".to_owned());
+        for (flags, errand) in [((store("a"), url()), (None, None)), ((None, None), (store("a"), url()))] {
+            assert_eq!(choose(flags, errand, None).unwrap_err().code, Code::InvalidArgument);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The verbs of `errand jobs` and the commands that they run: one table.
+//! It does not know what the commands do.
+
+use super::output::Screen;
+use super::place::{self, Missing};
+use super::{Ended, flags, wait};
+use crate::api::{self, Names};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+/// One verb of the command line.
+pub struct Verb {
+    /// The words after `errand jobs`.
+    pub words: &'static [&'static str],
+    pub alias: Option<&'static str>,
+    pub command: &'static str,
+    /// The field that is given without a flag.
+    pub subject: Option<&'static str>,
+    pub missing: Missing,
+    pub manner: Manner,
+    pub examples: &'static [&'static str],
+    /// What else has to be known.
+    pub note: &'static str,
+}
+
+/// How a verb asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Ask,
+    /// As `Ask`; more is shown with `--full`, which the command itself does not have.
+    Show,
+    /// Asks until it is terminal or the bound is reached.
+    Wait,
+}
+
+const JOB: Option<&str> = Some("job-id");
+const BATCH: Option<&str> = Some("batch-id");
+
+const fn verb(
+    words: &'static [&'static str],
+    command: &'static str,
+    subject: Option<&'static str>,
+    examples: &'static [&'static str],
+) -> Verb {
+    Verb { words, alias: None, command, subject, missing: Missing::Fail, manner: Manner::Ask, examples, note: "" }
+}
+
+/// Every verb, in the order of the help.
+pub static VERBS: &[Verb] = &[
+    Verb {
+        missing: Missing::Make,
+        ..verb(
+            &["create"],
+            "jobs.create",
+            None,
+            &[
+                "errand jobs create --type agent-review --payload '{\"surface\": \"flows-api\"}'",
+                "errand jobs create --type agent-review --payload-file review.edn --max-attempts 5",
+                "jq .review all.json | errand jobs create --type agent-review --payload-file -",
+            ],
+        )
+    },
+    Verb {
+        alias: Some("ls"),
+        ..verb(
+            &["list"],
+            "jobs.list",
+            None,
+            &[
+                "errand jobs list --type agent-review --status failed",
+                "errand jobs list --batch-id 0197… --limit 1000 --full --format json",
+            ],
+        )
+    },
+    verb(
+        &["show"],
+        "jobs.get",
+        JOB,
+        &["errand jobs show 0197…", "errand jobs show 0197… --format json | jq .data.job.result"],
+    ),
+    Verb {
+        note: "Most workers need none of this: 'errand jobs worker run' claims, keeps the lease and reports.",
+        ..verb(
+            &["claim"],
+            "jobs.claim",
+            None,
+            &[
+                "errand jobs claim --type agent-review --worker-id me --lease-duration 2m --label host=a1",
+                "errand jobs claim --type agent-review --worker-id me --wait 30s",
+            ],
+        )
+    },
+    verb(
+        &["heartbeat"],
+        "jobs.heartbeat",
+        JOB,
+        &["ERRAND_LEASE_TOKEN=… errand jobs heartbeat 0197… --lease-duration 5m"],
+    ),
+    verb(
+        &["progress"],
+        "jobs.progress",
+        JOB,
+        &["errand jobs progress 0197… --lease-token-file token --status running --metric done=50"],
+    ),
+    verb(
+        &["complete"],
+        "jobs.complete",
+        JOB,
+        &["errand jobs complete 0197… --lease-token-file token --summary reviewed --output findings=3"],
+    ),
+    Verb {
+        note: "A failure is final, whatever --max-attempts was, unless it is marked --retryable.",
+        ..verb(
+            &["fail"],
+            "jobs.fail",
+            JOB,
+            &[
+                "errand jobs fail 0197… --lease-token-file token --message 'no such branch' --code bad-input",
+                "errand jobs fail 0197… --lease-token-file token --retryable --retry-after 1m",
+            ],
+        )
+    },
+    verb(
+        &["release"],
+        "jobs.release",
+        JOB,
+        &["errand jobs release 0197… --lease-token-file token --reason 'host goes down'"],
+    ),
+    verb(&["cancel"], "jobs.cancel", JOB, &["errand jobs cancel 0197… --reason 'no longer needed'"]),
+    verb(&["retry"], "jobs.retry", JOB, &["errand jobs retry 0197…"]),
+    Verb {
+        manner: Manner::Wait,
+        note: WAIT_NOTE,
+        ..verb(&["await"], "jobs.await", JOB, &["errand jobs await 0197… --timeout 45m"])
+    },
+    verb(&["stats"], "jobs.stats", None, &["errand jobs stats", "errand jobs stats --type agent-review"]),
+    Verb {
+        missing: Missing::Make,
+        ..verb(
+            &["batches", "create"],
+            "jobs.batches.create",
+            None,
+            &[
+                "errand jobs batches create --type review --job '{\"payload\": 1}' --job '{\"payload\": 2}'",
+                "errand jobs batches create --type review --jobs-file jobs.json",
+            ],
+        )
+    },
+    Verb {
+        manner: Manner::Show,
+        ..verb(
+            &["batches", "show"],
+            "jobs.batches.get",
+            BATCH,
+            &["errand jobs batches show 0197… --limit 1000", "errand jobs batches show 0197… --include-jobs=false"],
+        )
+    },
+    Verb {
+        manner: Manner::Wait,
+        note: WAIT_NOTE,
+        ..verb(
+            &["batches", "await"],
+            "jobs.batches.await",
+            BATCH,
+            &["errand jobs batches await 0197… --timeout 45m --include-jobs"],
+        )
+    },
+    verb(
+        &["batches", "cancel"],
+        "jobs.batches.cancel",
+        BATCH,
+        &["errand jobs batches cancel 0197… --reason superseded"],
+    ),
+    Verb {
+        alias: Some("ls"),
+        ..verb(&["batches", "list"], "jobs.batches.list", None, &["errand jobs batches list --status running"])
+    },
+];
+
+const WAIT_NOTE: &str =
+    "Exit status 0: it is terminal, its status says how it ended. Exit status 6: the wait was over first, it goes on.";
+
+/// The verb of these words.
+pub fn find(words: &[&str]) -> Option<&'static Verb> {
+    VERBS.iter().find(|verb| verb.words == words)
+}
+
+/// `errand jobs` with all its verbs.
+pub fn jobs() -> Command {
+    let mut jobs = Command::new("jobs").about("Submit, watch and work on jobs").long_about(super::help::JOBS);
+    let mut batches = Command::new("batches").about("Many jobs that are submitted, awaited and cancelled as one");
+    for verb in VERBS {
+        match verb.words {
+            ["batches", _] => batches = batches.subcommand(command(verb)),
+            _ => jobs = jobs.subcommand(command(verb)),
+        }
+    }
+    jobs.subcommand(batches)
+}
+
+fn command(verb: &'static Verb) -> Command {
+    let (Some(row), Some(name)) = (api::command(verb.command), verb.words.last()) else {
+        unreachable!("a verb has words and runs a command of the table: {}", verb.command)
+    };
+    let mut command = Command::new(*name)
+        .about(row.doc.trim_end_matches('.'))
+        .args(flags::args(row, verb.subject))
+        .after_help(format!("Examples:\n  {}\n\n{}", verb.examples.join("\n  "), verb.note));
+    if let Some(alias) = verb.alias {
+        command = command.visible_alias(alias);
+    }
+    if verb.manner == Manner::Show {
+        command = command.arg(Arg::new("full").long("full").action(ArgAction::SetTrue).help("show all of each job"));
+    }
+    command
+}
+
+/// Runs a verb and shows its reply.
+pub fn run(verb: &'static Verb, matches: &ArgMatches, screen: &Screen) -> Ended {
+    let Some(row) = api::command(verb.command) else { unreachable!("a verb runs a command of the table") };
+    let args = flags::arguments(row, matches)?;
+    let client = place::connect(matches, verb.missing)?;
+    let reply = match verb.manner {
+        Manner::Wait => wait::ask(client.as_ref(), row, args),
+        Manner::Ask | Manner::Show => api::ask(client.as_ref(), row.name, args, Names::Flag),
+    };
+    client.close();
+    screen.reply(&reply?, client.workspace(), is_full(matches))
+}
+
+fn is_full(matches: &ArgMatches) -> bool {
+    ["full", "full?"].iter().any(|id| matches.try_get_one::<bool>(id).ok().flatten().is_some_and(|full| *full))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_table_has_one_verb_and_every_subject_is_a_field() {
+        for row in api::COMMANDS {
+            assert_eq!(VERBS.iter().filter(|verb| verb.command == row.name).count(), 1, "{}", row.name);
+        }
+        for verb in VERBS {
+            let row = api::command(verb.command).unwrap();
+            assert!(
+                verb.subject.is_none_or(|name| row.fields.iter().any(|field| field.name == name)),
+                "{:?}",
+                verb.words
+            );
+            assert_eq!(find(verb.words).unwrap().command, verb.command);
+        }
+    }
+}

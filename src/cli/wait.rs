@@ -1,0 +1,85 @@
+//! Awaiting from the command line: one long call, and a bar that shows a batch meanwhile.
+//! It does not decide when the wait is over: the command does.
+
+use crate::api::{self, Client, Code, Command, Error, Names, Reply};
+use crate::value::Value;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+const BATCH_ID: &str = "batch-id";
+const REFRESH: Duration = Duration::from_millis(500);
+
+/// Waits, and makes an error of a wait that ended before what was awaited.
+pub fn ask(client: &dyn Client, command: &Command, args: Value) -> Reply {
+    let batch = match &args {
+        Value::Map(entries) => {
+            entries.iter().find(|(name, _)| name.as_str() == Some(BATCH_ID)).map(|(_, id)| id.clone())
+        }
+        _ => None,
+    };
+    let reply = match batch {
+        Some(batch) if std::io::stderr().is_terminal() => with_bar(client, command, args, &batch),
+        _ => api::ask(client, command.name, args, Names::Flag),
+    }?;
+    if reply.get("terminal") != Some(&Value::Bool(false)) {
+        return Ok(reply);
+    }
+    let (name, state) = match (reply.get("job"), reply.get("batch")) {
+        (Some(job), _) => ("job", job),
+        (None, Some(batch)) => ("batch", batch),
+        (None, None) => return Ok(reply),
+    };
+    let status = state.get("status").and_then(Value::as_str).unwrap_or("not terminal");
+    Err(Error::new(Code::AwaitTimeout, format!("{name} is still {status}, the wait was over first; it goes on"))
+        .with(name, state.clone()))
+}
+
+/// Waits on another thread and shows the batch's counts here until the wait is over.
+fn with_bar(client: &dyn Client, command: &Command, args: Value, batch: &Value) -> Reply {
+    thread::scope(|scope| {
+        let (tell, told) = channel();
+        scope.spawn(move || tell.send(api::ask(client, command.name, args, Names::Flag)));
+        let bar = ProgressBar::new(0);
+        let template = "{bar:40} {pos}/{len}  {msg}  {elapsed}";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        loop {
+            show(client, batch, &bar);
+            match told.recv_timeout(REFRESH) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(Code::Internal, "wait ended by a fault"));
+                }
+                Ok(reply) => {
+                    bar.finish_and_clear();
+                    return reply;
+                }
+            }
+        }
+    })
+}
+
+fn show(client: &dyn Client, batch: &Value, bar: &ProgressBar) {
+    let args = [(BATCH_ID, batch.clone()), ("include-jobs?", false.into())];
+    let args = Value::Map(args.map(|(name, value)| (Value::str(name), value)).to_vec());
+    let Ok(reply) = api::ask(client, "jobs.batches.get", args, Names::Flag) else { return };
+    let Some(batch) = reply.get("batch") else { return };
+    let number = |value: Option<&Value>| match value {
+        Some(Value::Int(number)) => u64::try_from(*number).unwrap_or_default(),
+        _ => 0,
+    };
+    let total = number(batch.get("requested-count"));
+    let Some(Value::Map(counts)) = batch.get("counts") else { return };
+    let live = ["queued", "leased", "started", "running"];
+    let is_live = |name: &Value| match name {
+        Value::Keyword(name) => live.contains(&name.as_ref()),
+        Value::Str(name) => live.contains(&name.as_ref()),
+        _ => false,
+    };
+    let open: u64 = counts.iter().filter(|(name, _)| is_live(name)).map(|(_, count)| number(Some(count))).sum();
+    bar.set_length(total);
+    bar.set_position(total.saturating_sub(open));
+    bar.set_message(batch.get("status").and_then(Value::as_str).unwrap_or_default().to_owned());
+}

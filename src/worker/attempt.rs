@@ -1,0 +1,89 @@
+//! One job from its claim to its report.
+//! It does not claim, and does not decide what a handler's end means.
+
+use super::environment::environment;
+use super::folder::JobFolder;
+use super::job::Job;
+use super::lease::Lease;
+use super::process::Handler;
+use super::result;
+use super::run::{Worker, say};
+use super::settle::{Settled, settle};
+use super::verdict::{Verdict, judge, judge_stopped};
+use super::watch::{Surroundings, Why, watch};
+use crate::value::Value;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What became of one job.
+pub struct Handled {
+    /// Not where it was given back unfinished.
+    pub counts: bool,
+    pub failed: bool,
+    pub job: Option<Value>,
+    pub dir: Option<PathBuf>,
+}
+
+/// Runs the handler for a job and reports how that ended.
+pub async fn handle(worker: &Worker, job: &Job, mut lease: Lease) -> Handled {
+    let (verdict, folder) = match worker.folder.job(job) {
+        Err(e) => (Some(Verdict::fail("worker_setup_failed", &format!("job directory cannot be made: {e}"))), None),
+        Ok(folder) => (attempt(worker, job, &mut lease, &folder).await, Some(folder)),
+    };
+    let dir = folder.as_ref().filter(|folder| folder.kept()).map(|folder| folder.path.clone());
+    let Some(verdict) = verdict else {
+        say(&format!("job {}: the lease is lost, the handler was stopped, nothing is reported", job.id));
+        return Handled { counts: true, failed: true, job: None, dir };
+    };
+    let Settled { verdict, reply } = settle(&worker.client, job, &lease, verdict).await;
+    let (counts, failed) = (!verdict.released(), verdict.failed() || reply.is_err());
+    match reply {
+        Ok(reply) => {
+            let settled = reply.get("job").cloned();
+            let status = settled.as_ref().and_then(|job| job.get("status")?.as_str().map(str::to_owned));
+            say(&format!("job {}: {}", job.id, status.unwrap_or_else(|| "settled".into())));
+            Handled { counts, failed, job: settled, dir }
+        }
+        Err(error) => {
+            say(&format!("job {}: its end could not be reported: {}", job.id, error.message));
+            Handled { counts: true, failed: true, job: None, dir }
+        }
+    }
+}
+
+/// Runs the handler once and says what is to be reported; nothing where the lease is lost.
+async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFolder) -> Option<Verdict> {
+    let name = worker.setup.handler.name();
+    let environment = environment(worker.client.as_ref(), &worker.facts, job, folder);
+    let mut handler = match Handler::start(&worker.setup.handler, &environment).await {
+        Ok(handler) => handler,
+        Err(e) => {
+            let message = format!("handler \"{}\" cannot be started: {e}", worker.setup.handler.path.display());
+            return Some(Verdict::fail("handler_start_failed", &message));
+        }
+    };
+    let worker_info =
+        json!({"workerId": worker.setup.worker_id, "handler": name, "pid": handler.pid(), "host": super::host()});
+    let started = serde_json::Map::from_iter([
+        ("status".to_owned(), "started".into()),
+        ("message".to_owned(), format!("started handler {name}").into()),
+    ]);
+    let around = Surroundings { client: &worker.client, job, drain: worker.drain.clone(), grace: worker.setup.grace };
+    match watch(around, lease, &mut handler, started).await {
+        Err(e) => Some(Verdict::fail("handler_failed", &format!("handler cannot be waited for: {e}"))),
+        Ok((exit, None)) => Some(judge(exit.into(), result::read(&folder.result_file()), worker_info)),
+        Ok((exit, Some(why))) => {
+            say(&format!("job {}: handler was stopped, {}", job.id, reason(why)));
+            judge_stopped(why, exit.into(), result::read(&folder.result_file()), worker_info)
+        }
+    }
+}
+
+fn reason(why: Why) -> &'static str {
+    match why {
+        Why::Cancelled => "the job was cancelled",
+        Why::LeaseLost => "the lease is lost",
+        Why::Lapsed => "the lease could not be renewed",
+        Why::Drained => "the worker is shutting down",
+    }
+}

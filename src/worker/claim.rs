@@ -1,0 +1,117 @@
+//! Claiming: one job for this worker, waited for, with one request id for all tries.
+//! It does not run anything for the job.
+
+use super::calls::{self, Asked};
+use super::job::Job;
+use super::lease::Lease;
+use super::run::{Drain, Setup, say};
+use crate::api::{Client, Code, Error, Pending, Reply};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch as channel};
+
+const CLAIM_RETRY: Duration = Duration::from_secs(1);
+const FORGET_MAX: Duration = Duration::from_secs(2);
+
+/// What came of claiming.
+pub enum Claimed {
+    Drained,
+    Nothing,
+    Job(Job, Lease),
+}
+
+/// Claims one job, waiting for it as long as the poll interval; `once` looks and does not wait.
+pub async fn claim(
+    client: &Arc<dyn Client>,
+    setup: &Setup,
+    drain: &mut channel::Receiver<Drain>,
+) -> Result<Claimed, Error> {
+    let wait = if setup.once { Duration::ZERO } else { setup.poll_interval };
+    // One id for all tries: where an answer was lost, the next try gets the same job.
+    let args = claim_args(setup, wait);
+    let mut said = false;
+    loop {
+        let asked_at = Instant::now();
+        let reply = match calls::begin(client, "jobs.claim", args.clone()).await {
+            Err(error) => Err(error),
+            Ok(Asked::Now(reply)) => reply,
+            Ok(Asked::Later(pending, told)) => match reply_or_drain(pending, told, drain).await {
+                (reply, true) => return give_back(client, reply).await,
+                (reply, false) => reply.unwrap_or_else(|| Err(Error::new(Code::Closed, "engine was closed"))),
+            },
+        };
+        let pause = match reply {
+            Ok(reply) => match Job::claimed(&reply) {
+                Some(job) => {
+                    say(&format!("job {}: claimed, attempt {}", job.id, job.fact("attempt")));
+                    return Ok(Claimed::Job(job, Lease::new(setup.lease, Instant::now())));
+                }
+                None if asked_at.elapsed() * 2 >= wait => return Ok(Claimed::Nothing),
+                // The wait was cut short elsewhere; the rest of it is spent here, so that nothing spins.
+                None => wait.saturating_sub(asked_at.elapsed()),
+            },
+            Err(error) if error.code.row().retry => {
+                if !std::mem::replace(&mut said, true) {
+                    say(&format!("claim failed and is tried again: {}", error.message));
+                }
+                CLAIM_RETRY
+            }
+            Err(error) => return Err(error),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = drain.wait_for(|drain| *drain != Drain::No) => return Ok(Claimed::Drained),
+        }
+    }
+}
+
+/// The reply where there is one, and whether the worker was drained before it came.
+async fn reply_or_drain(
+    pending: Pending,
+    mut told: oneshot::Receiver<Reply>,
+    drain: &mut channel::Receiver<Drain>,
+) -> (Option<Reply>, bool) {
+    tokio::select! {
+        reply = &mut told => (reply.ok(), false),
+        _ = drain.wait_for(|drain| *drain != Drain::No) => {
+            pending.forget();
+            // A claim that was made in the same moment is answered, or given back before this is dropped.
+            let told = tokio::time::timeout(FORGET_MAX, told).await;
+            (told.ok().and_then(Result::ok), true)
+        }
+    }
+}
+
+fn claim_args(setup: &Setup, wait: Duration) -> serde_json::Value {
+    let mut args = json!({
+        "jobType": setup.job_type,
+        "workerId": setup.worker_id,
+        "leaseDuration": millis(setup.lease),
+        "requestId": uuid::Uuid::new_v4().to_string(),
+        "waitMs": millis(wait),
+    });
+    if let Some(batch) = &setup.batch_id {
+        args["batchId"] = batch.as_str().into();
+    }
+    if !setup.labels.is_empty() {
+        args["workerLabels"] = setup.labels.iter().cloned().map(|(k, v)| (k, serde_json::Value::from(v))).collect();
+    }
+    args
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Gives back a job that was claimed while the worker began to drain.
+async fn give_back(client: &Arc<dyn Client>, reply: Option<Reply>) -> Result<Claimed, Error> {
+    if let Some(job) = reply.and_then(Result::ok).as_ref().and_then(Job::claimed) {
+        let mut args = job.args();
+        args.insert("reason".into(), "worker is shutting down".into());
+        if let Err(error) = calls::ask(client, "jobs.release", args.into()).await {
+            say(&format!("job {}: could not be released: {}", job.id, error.message));
+        }
+    }
+    Ok(Claimed::Drained)
+}

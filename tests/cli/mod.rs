@@ -1,0 +1,6 @@
+//! The command line, as a real process on a real store.
+
+mod help;
+mod output;
+mod stores;
+mod verbs;

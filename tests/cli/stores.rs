@@ -1,0 +1,81 @@
+//! Which store is used, and when it is made.
+
+use crate::program::{Place, json, text};
+
+#[test]
+fn a_submission_makes_a_missing_store_and_says_where() {
+    let place = Place::new();
+    let output = place.bare().args(["jobs", "create", "--type", "t"]).output().unwrap();
+    assert!(output.status.success());
+    let store = std::fs::canonicalize(place.path("errand.db")).unwrap();
+    assert!(text(&output.stderr).contains(store.to_str().unwrap()), "{}", text(&output.stderr));
+    let again = place.bare().args(["jobs", "create", "--type", "t"]).output().unwrap();
+    assert_eq!(text(&again.stderr), "");
+}
+
+#[test]
+fn a_read_of_a_missing_store_fails_and_makes_nothing() {
+    let place = Place::new();
+    for args in [vec!["jobs", "list"], vec!["jobs", "show", "x"], vec!["jobs", "cancel", "x"], vec!["jobs", "stats"]] {
+        assert_eq!(place.refusal(4, &args)["code"], "not-found", "{args:?}");
+    }
+    assert!(!place.store().exists());
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_errand_names_over_breyta_names() {
+    let place = Place::new();
+    let output = place.errand(&["jobs", "create", "--type", "t", "--db", "other.db"]).output().unwrap();
+    assert!(output.status.success() && place.path("other.db").exists() && !place.store().exists());
+    let output =
+        place.errand(&["jobs", "list", "--db", "other.db"]).env("BREYTA_API_URL", "http://x").output().unwrap();
+    assert_eq!(json(&output.stdout)["data"]["items"].as_array().map(Vec::len), Some(1));
+    let output =
+        place.errand(&["jobs", "list", "--db", "other.db"]).env("ERRAND_API_URL", "http://x").output().unwrap();
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_store_and_a_control_plane_at_one_level_are_an_error() {
+    let place = Place::new();
+    let error = place.refusal(2, &["jobs", "list", "--db", "a.db", "--api", "http://x"]);
+    assert!(error["message"].as_str().unwrap().contains("--db and --api"), "{error}");
+    let output = place.errand(&["jobs", "list"]).env("ERRAND_API_URL", "http://x").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_control_plane_cannot_be_used_yet_and_that_is_said() {
+    let place = Place::new();
+    let error = place.refusal(2, &["jobs", "list", "--api", "http://127.0.0.1:1"]);
+    assert!(error["message"].as_str().unwrap().contains("HTTP client"), "{error}");
+}
+
+#[test]
+fn workspaces_do_not_see_each_other() {
+    let place = Place::new();
+    let id = place.create(&["--workspace", "one"]);
+    assert_eq!(place.refusal(4, &["jobs", "show", &id])["code"], "not-found");
+    for name in ["ERRAND_WORKSPACE", "BREYTA_WORKSPACE"] {
+        let output = place.errand(&["jobs", "show", &id]).env(name, "one").output().unwrap();
+        assert_eq!(json(&output.stdout)["workspaceId"], "one", "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_store_and_a_folder_that_is_missing_are_clear_errors() {
+    let place = Place::new();
+    std::fs::write(place.store(), "this is a text and no database at all, and it is long enough to be read".repeat(50))
+        .unwrap();
+    for args in [vec!["jobs", "list"], vec!["jobs", "create", "--type", "t"]] {
+        let output = place.errand(&args).output().unwrap();
+        assert!(!output.status.success(), "{args:?}");
+        assert!(
+            json(&output.stdout)["error"]["message"].as_str().unwrap().contains("jobs.db"),
+            "{}",
+            text(&output.stdout)
+        );
+    }
+    let output = place.errand(&["jobs", "create", "--type", "t", "--db", "absent/x.db"]).output().unwrap();
+    assert!(!output.status.success());
+}

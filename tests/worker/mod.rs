@@ -1,0 +1,7 @@
+//! The worker and its handlers, as real processes on a real store.
+
+mod contract;
+mod endings;
+mod helpers;
+mod leases;
+mod stopping;
