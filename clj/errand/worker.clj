@@ -57,7 +57,8 @@
   "Milliseconds of a duration; nil where it is none."
   [duration]
   (cond
-    (instance? Duration duration) (.toMillis ^Duration duration)
+    (instance? Duration duration) (try (.toMillis ^Duration duration)
+                                       (catch ArithmeticException _ nil))
     (integer? duration) duration
     (string? duration) (when-let [[_ digits unit] (re-matches #"(\d{1,15})(ms|s|m|h|d)" duration)]
                          (* (parse-long digits)
