@@ -1,3 +1,4 @@
 //! The engine through its commands, on a real file.
 
+mod idle;
 mod lifecycle;
