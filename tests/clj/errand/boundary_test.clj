@@ -71,10 +71,11 @@
     (or (symbol? key) (string? key) (char? key)) (str key)
     :else (printed key)))
 
-(defn- equal-to-itself?
-  "Whether a value that is read again can be found in a set: nothing in it is NaN."
+(defn- fit-for-a-key?
+  "Whether a value that is read again is found in a set: nothing in it is NaN. Nor a tagged literal, which Clojure
+  compares with `.equals`: `#{#t 0.0 #t -0.0}` has two elements for Clojure and one for us, and is refused."
   [value]
-  (not (str/includes? (printed value) "##NaN")))
+  (not (re-find #"##NaN|#my/tag|#a\.b/c-d" (printed value))))
 
 (defn- without-collisions [entries]
   (into {} (vals (into {} (map (juxt (comp json-key first) identity)) entries))))
@@ -84,8 +85,8 @@
    (fn [inner]
      (gen/one-of [(gen/vector inner 0 6)
                   (gen/fmap #(apply list %) (gen/vector inner 0 6))
-                  (gen/fmap set (gen/vector (gen/such-that equal-to-itself? inner 100) 0 6))
-                  (gen/fmap without-collisions (gen/vector (gen/tuple (gen/such-that equal-to-itself? inner 100) inner) 0 6))
+                  (gen/fmap set (gen/vector (gen/such-that fit-for-a-key? inner 100) 0 6))
+                  (gen/fmap without-collisions (gen/vector (gen/tuple (gen/such-that fit-for-a-key? inner 100) inner) 0 6))
                   (gen/fmap (fn [[tag value]] (tagged-literal tag value))
                             (gen/tuple (gen/elements '[my/tag a.b/c-d]) inner))]))
    (gen/one-of [gen-scalar (gen/such-that some? gen-number)])))
