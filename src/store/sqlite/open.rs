@@ -35,11 +35,12 @@ pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
     let file = OpenFile { path, wake_path, wake, options, lock };
     let name = file.path.display();
     file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
-    let connection = file.connect()?;
-    if version(&file.path, &connection)? < MIGRATIONS.len() {
+    let connection = file.bare()?;
+    if file.patient(|| version(&file.path, &connection))? < MIGRATIONS.len() {
         let waited = format!("{name} has an older schema and is open in an older program: close that, then open again");
         file.lock(FlockOperation::NonBlockingLockExclusive, &waited)?;
-        patiently(options.busy_timeout, || migrate(&file.path, &connection))?;
+        file.patient(|| settle(&connection, options.durable).map_err(|cause| unusable(&file.path, cause)))?;
+        migrate(&file.path, &connection)?;
         file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
     }
     Ok(file)
@@ -53,28 +54,34 @@ impl OpenFile {
 
     /// One more connection to the file.
     pub fn connect(&self) -> Result<Connection> {
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let mut connection =
-            Connection::open_with_flags(&self.path, flags).map_err(|cause| unusable(&self.path, cause))?;
-        connection.busy_handler(Some(super::on_busy)).map_err(error)?;
-        connection.set_prepared_statement_cache_capacity(128);
-        patiently(self.options.busy_timeout, || self.settle(&connection))
-            .map_err(|cause| unusable(&self.path, cause))?;
+        let connection = self.bare()?;
+        self.patient(|| settle(&connection, self.options.durable).map_err(|cause| unusable(&self.path, cause)))?;
         if connection.is_readonly("main").map_err(error)? {
             return Err(Error::Unusable(format!("database {} is read-only: it must be writable", self.path.display())));
         }
         Ok(connection)
     }
 
-    fn settle(&self, connection: &Connection) -> rusqlite::Result<()> {
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", if self.options.durable { "FULL" } else { "NORMAL" })?;
-        connection.pragma_update(None, "fullfsync", self.options.durable)?;
-        connection.pragma_update(None, "mmap_size", 0)?;
-        connection.pragma_update(None, "cache_size", -16_384)?;
-        connection.pragma_update(None, "temp_store", "memory")?;
-        Ok(())
+    /// A connection that has not looked at the file yet.
+    fn bare(&self) -> Result<Connection> {
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let mut connection =
+            Connection::open_with_flags(&self.path, flags).map_err(|cause| unusable(&self.path, cause))?;
+        connection.busy_handler(Some(super::on_busy)).map_err(error)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        Ok(connection)
+    }
+
+    /// Tries again while another process holds the file: SQLite does not wait by itself for all that opening needs.
+    fn patient<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+        let until = Instant::now() + self.options.busy_timeout;
+        loop {
+            match patiently(self.options.busy_timeout, &mut work) {
+                Err(Error::Busy(_)) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+                result => return result,
+            }
+        }
     }
 
     /// Takes the sidecar's lock, or says after `busy_timeout` what it waited for.
@@ -93,6 +100,15 @@ impl OpenFile {
             }
         }
     }
+}
+
+fn settle(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+    connection.pragma_update(None, "fullfsync", durable)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "temp_store", "memory")
 }
 
 /// The path with its folder resolved, so that one file has one name.
@@ -164,6 +180,7 @@ fn version(path: &Path, connection: &Connection) -> Result<usize> {
 /// Brings the tables up to date, in one transaction.
 fn migrate(path: &Path, connection: &Connection) -> Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE").map_err(|cause| unusable(path, cause))?;
+    // The lock was waited for: another process may have done it meanwhile.
     let done = (|| {
         for (index, sql) in MIGRATIONS.iter().enumerate().skip(version(path, connection)?) {
             connection.execute_batch(sql).map_err(error)?;
