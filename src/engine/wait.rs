@@ -81,6 +81,9 @@ impl Bound {
     }
 }
 
+/// Told the last state that was read, and whether it has ended.
+type Told<T> = Box<dyn FnOnce(Result<(T, bool)>) + Send>;
+
 /// Reads what is waited for, and whether it has ended.
 pub trait Look<T>: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static {}
 impl<T, F: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static> Look<T> for F {}
@@ -121,7 +124,7 @@ impl Engine {
         bound: Bound,
         look: Arc<Mutex<impl Look<T>>>,
         ticket: Ticket,
-        done: Box<dyn FnOnce(Result<(T, bool)>) + Send>,
+        done: Told<T>,
         again: bool,
     ) -> i64 {
         let engine = Arc::downgrade(self);
