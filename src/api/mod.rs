@@ -15,7 +15,7 @@ mod step;
 mod view;
 
 pub use access::{Access, Caller, SCOPES, Scope};
-pub use args::duration_ms;
+pub use args::{Args, duration_ms};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
 pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
 pub use error::{CODES, Code, CodeRow, Error};

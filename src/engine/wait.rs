@@ -80,6 +80,9 @@ impl Bound {
     }
 }
 
+/// Told the last state that was read, and whether it has ended.
+type Told<T> = Box<dyn FnOnce(Result<(T, bool)>) + Send>;
+
 /// Reads what is waited for, and whether it has ended.
 pub trait Look<T>: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static {}
 impl<T, F: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static> Look<T> for F {}
@@ -100,7 +103,7 @@ impl Engine {
         // Whoever wants to wait is entered first and looks afterwards: no end falls between the two.
         let look = Arc::new(Mutex::new(look));
         let ticket = Ticket::new();
-        let number = self.enter_await(id.into(), bound, look.clone(), ticket.clone(), Box::new(done));
+        let number = self.enter_await(id.into(), bound, look.clone(), ticket.clone(), Box::new(done), false);
         let seen = self.look(&look);
         let ended = !matches!(seen, Ok((_, false)));
         if ended && self.upkeep.take(number).is_some() {
@@ -120,24 +123,25 @@ impl Engine {
         bound: Bound,
         look: Arc<Mutex<impl Look<T>>>,
         ticket: Ticket,
-        done: Box<dyn FnOnce(Result<(T, bool)>) + Send>,
+        done: Told<T>,
+        again: bool,
     ) -> i64 {
         let engine = Arc::downgrade(self);
-        let (topic, again) = (Topic::End(id.clone()), ticket.clone());
+        let (topic, entered) = (Topic::End(id.clone()), ticket.clone());
         let call = move |why| {
             let Some(engine) = engine.upgrade() else { return done(Err(Error::Closed)) };
             match (why, engine.look(&look)) {
                 (Why::Closed, _) => done(Err(Error::Closed)),
                 // It ended and was queued again meanwhile.
                 (Why::News, Ok((_, false))) => {
-                    engine.enter_await(id, bound, look, again, done);
+                    engine.enter_await(id, bound, look, ticket, done, true);
                 }
                 (Why::News | Why::Deadline, seen) => done(seen),
             }
         };
-        let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, front: false };
+        let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, again };
         let number = self.upkeep.add(waiting, Box::new(call));
-        ticket.waits(&self.upkeep, number);
+        entered.waits(&self.upkeep, number);
         number
     }
 
@@ -212,19 +216,19 @@ fn claim_op<C: Claiming>(
 
 impl<C: Claiming> Claimer<C> {
     /// Takes the result of a try; where there was no job, waits for one.
-    fn claimed(self, result: Result<Option<C::Given>>, front: bool) {
+    fn claimed(self, result: Result<Option<C::Given>>, again: bool) {
         match result {
             Ok(Some(given)) if self.ticket.is_forgotten() => self.give_back(given),
-            Ok(None) if !self.bound.is_over() && !self.ticket.is_forgotten() => self.wait(front),
+            Ok(None) if !self.bound.is_over() && !self.ticket.is_forgotten() => self.wait(again),
             result => (self.done)(result),
         }
     }
 
-    fn wait(self, front: bool) {
+    fn wait(self, again: bool) {
         let Some(engine) = self.engine.upgrade() else { return (self.done)(Err(Error::Closed)) };
         let Claim { workspace, job_type, batch_id, .. } = self.claiming.claim().clone();
         let topic = Topic::Claimable(Queue { workspace, job_type, batch_id });
-        let waiting = Waiting { topic, deadline: self.bound.deadline, poll_ms: self.bound.poll_ms, front };
+        let waiting = Waiting { topic, deadline: self.bound.deadline, poll_ms: self.bound.poll_ms, again };
         let ticket = self.ticket.clone();
         let number = engine.upkeep.add(waiting, Box::new(move |why| self.woken(why)));
         ticket.waits(&engine.upkeep, number);
