@@ -22,6 +22,7 @@ pub enum Arg {
     Rows(Vec<NewRow>),
     Keeps(Vec<(String, i64)>),
     Growth(Growth, Option<i64>),
+    Words(Vec<String>),
 }
 
 /// The checked arguments of one call.
@@ -32,12 +33,17 @@ pub struct Args {
 impl Args {
     /// Checks `args` against the fields of `command`.
     pub fn read(command: &Command, args: &Value, names: Names) -> Result<Args, Error> {
+        Args::of(&format!("arguments of {}", command.name), command.fields, args, names)
+    }
+
+    /// Checks what a caller gives by name against fields; `what` it is begins an error.
+    pub fn of(what: &str, fields: &'static [Field], args: &Value, names: Names) -> Result<Args, Error> {
         let Value::Map(entries) = args else {
-            return Err(invalid(format!("arguments of {} are {}; allowed: a map", command.name, kind_of(args))));
+            return Err(invalid(format!("{what} are {}; allowed: a map", kind_of(args))));
         };
         let mut values = Vec::with_capacity(entries.len());
         for (key, value) in entries {
-            let field = find(command.fields, key, names)?;
+            let field = find(fields, key, names)?;
             if matches!(value, Value::Nil)
                 && !(matches!(field.kind, Kind::Open(_)) && matches!(field.name, "payload" | "value"))
             {
@@ -46,8 +52,7 @@ impl Args {
             let place = Place::root(names).key(field.name);
             values.push((field.name, check(field.kind, value, &place)?));
         }
-        let missing =
-            command.fields.iter().find(|field| field.required && !values.iter().any(|(n, _)| *n == field.name));
+        let missing = fields.iter().find(|field| field.required && !values.iter().any(|(n, _)| *n == field.name));
         match missing {
             Some(field) => {
                 let place = Place::root(names).key(field.name);
@@ -133,6 +138,13 @@ impl Args {
         }
     }
 
+    pub fn words(&self, name: &'static str) -> Option<Vec<String>> {
+        match self.get(name) {
+            Some(Arg::Words(words)) => Some(words.clone()),
+            _ => None,
+        }
+    }
+
     pub fn growth(&self) -> Option<(Growth, Option<i64>)> {
         match self.get("backoff") {
             Some(Arg::Growth(growth, max)) => Some((*growth, *max)),
@@ -190,6 +202,15 @@ pub fn spell(name: &str, names: Names) -> String {
         Names::Clojure => format!(":{name}"),
         Names::Json => camel(name),
         Names::Flag => format!("--{}", name.trim_end_matches('?')),
+    }
+}
+
+/// A name of ours as a key of a caller's arguments.
+pub fn spell_key(name: &'static str, names: Names) -> Value {
+    match names {
+        Names::Clojure => Value::key(name),
+        Names::Json => Value::str(camel(name)),
+        Names::Flag => Value::str(name),
     }
 }
 
@@ -269,7 +290,40 @@ pub fn check(kind: Kind, value: &Value, place: &Place) -> Result<Arg, Error> {
         Kind::Rows(max) => rows(value, max, place),
         Kind::Keeps => keeps(value, place),
         Kind::Backoff => backoff(value, place),
+        Kind::Words(allowed) => words(value, place, |item, place| word(item, allowed, place)),
+        Kind::JobTypes => words(value, place, job_type),
+        Kind::Instant => instant(value, place),
     }
+}
+
+fn words(value: &Value, place: &Place, each: impl Fn(&Value, &Place) -> Result<Arg, Error>) -> Result<Arg, Error> {
+    let (Value::Vector(items) | Value::List(items) | Value::Set(items)) = value else {
+        return Err(place.invalid(format!("is {}; allowed: a list of text", shown(value))));
+    };
+    if items.len() > limits::WORDS_MAX {
+        return Err(place.invalid(format!("has {} entries; at most {} are allowed", items.len(), limits::WORDS_MAX)));
+    }
+    let mut words = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        match each(item, &place.index(index))? {
+            Arg::Text(word) if !words.contains(&word) => words.push(word),
+            _ => {}
+        }
+    }
+    Ok(Arg::Words(words))
+}
+
+fn instant(value: &Value, place: &Place) -> Result<Arg, Error> {
+    let ms = match value {
+        Value::Inst(ms) => Some(*ms),
+        Value::Str(text) => match edn::read(&format!("#inst \"{text}\"")) {
+            Ok(Value::Inst(ms)) => Some(ms),
+            Ok(_) | Err(_) => None,
+        },
+        _ => None,
+    };
+    let told = || place.invalid(format!("is {}; allowed: an instant such as 2026-05-01T12:00:00Z", shown(value)));
+    ms.map(Arg::Int).ok_or_else(told)
 }
 
 fn text(value: &Value, min: usize, max: usize, place: &Place) -> Result<Arg, Error> {

@@ -1,22 +1,19 @@
 //! The client of an engine in this process. Two clients of one file share one engine.
+//! It does not run commands: `host.rs` does.
 
-use super::args::Args;
+use super::access::Caller;
 use super::command::Kind;
 use super::error::{Code, Error};
-use super::files::{Files, LocalFiles};
-use super::run::{Reading, Run};
-use super::{Answer, COMMANDS, Call, Client, Done, Pending, Place, Reply, remembered as place, sweep};
-use crate::engine::{self, Bound, Engine, Notice, Settings, Ticket, Waited};
-use crate::job::Refusal;
+use super::host::Host;
+use super::files::Files;
+use super::{Answer, COMMANDS, Call, Client, Done, Place, remembered, sweep};
+use crate::engine::{Engine, Notice, Settings};
 use crate::resource::Blobs;
-use crate::store::{self, Sqlite, SqliteOptions};
+use crate::store::{Sqlite, SqliteOptions};
 use crate::value::{MapBuilder, Value};
-use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// Told of background trouble and of what the engine does by itself, as `{:event :message}`. It must not block.
@@ -87,6 +84,13 @@ struct Opened {
 
 /// Opens the store at `path`; two clients of one file in one process share one engine.
 pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error> {
+    let host = open_host(path, &options)?;
+    let place = Place::Store(host.path().to_path_buf());
+    Ok(Arc::new(Embedded { host, place, caller: Caller::local(options.workspace) }))
+}
+
+/// Opens the store at `path` for callers that are named with each call.
+pub fn open_host(path: &Path, options: &OpenOptions) -> Result<Arc<Host>, Error> {
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|opened| opened.engine.strong_count() > 0);
     let known = file_id(path).and_then(|file| open.iter().find(|opened| opened.file == file));
@@ -104,9 +108,9 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error>
                 ),
             ));
         }
-        place::remember_retention(&engine, &options)?;
-        place::refuse_other(&engine, path, &options)?;
-        return Ok(Embedded::client(engine, opened.blobs.clone(), absolute(path), &options));
+        remembered::remember_retention(&engine, options)?;
+        remembered::refuse_other(&engine, path, options)?;
+        return Ok(Arc::new(Host::new(engine, opened.blobs.clone(), absolute(path))));
     }
     let sqlite = Sqlite::open(
         path,
@@ -117,24 +121,24 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error>
         },
     )?;
     let path = sqlite.path().to_path_buf();
-    let mut settings = settings(&options);
+    let mut settings = settings(options);
     let known_blobs = Arc::new(OnceLock::new());
     settings.after_prune = sweep::after_prune(known_blobs.clone(), settings.tell.clone());
     let engine = Engine::start(Arc::new(sqlite), settings)?;
-    place::remember_retention(&engine, &options)?;
-    let blobs = Arc::new(place::blobs(&engine, &path, &options)?);
+    remembered::remember_retention(&engine, options)?;
+    let blobs = Arc::new(remembered::blobs(&engine, &path, options)?);
     let blobs = known_blobs.get_or_init(|| blobs).clone();
     if let Some(file) = file_id(&path) {
         open.push(Opened { file, durable: options.durable, engine: Arc::downgrade(&engine), blobs: blobs.clone() });
     }
-    Ok(Embedded::client(engine, blobs, path, &options))
+    Ok(Arc::new(Host::new(engine, blobs, path)))
 }
 
 fn file_id(path: &Path) -> Option<(u64, u64)> {
     path.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
-fn absolute(path: &Path) -> std::path::PathBuf {
+fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
@@ -152,183 +156,16 @@ fn settings(options: &OpenOptions) -> Settings {
     settings
 }
 
+/// A client that speaks for one workspace and may do everything in it.
 struct Embedded {
-    engine: Mutex<Option<Arc<Engine>>>,
+    host: Arc<Host>,
     place: Place,
-    workspace: String,
-    blobs: Arc<Blobs>,
-    pending: Arc<Slots>,
-}
-
-/// Calls under way, so that closing can end them.
-#[derive(Default)]
-struct Slots {
-    next: AtomicU64,
-    slots: Mutex<HashMap<u64, Arc<Slot>>>,
-}
-
-/// A caller that waits to be told; whoever takes `done` tells it.
-struct Slot {
-    number: u64,
-    done: Mutex<Option<Done>>,
-    ticket: Mutex<Option<Ticket>>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Slots {
-    fn slot(&self, done: Done) -> Arc<Slot> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Slot { number, done: Mutex::new(Some(done)), ticket: Mutex::new(None) })
-    }
-
-    /// Gives the callback that tells the slot's caller.
-    fn teller(self: &Arc<Slots>, slot: &Arc<Slot>) -> impl FnOnce(Reply) + Send + use<> {
-        let (slots, slot) = (Arc::downgrade(self), slot.clone());
-        move |reply| {
-            if let Some(slots) = slots.upgrade() {
-                locked(&slots.slots).remove(&slot.number);
-            }
-            let done = locked(&slot.done).take();
-            if let Some(done) = done {
-                done(reply);
-            }
-        }
-    }
-
-    /// Keeps the slot while its call is under way.
-    fn later(self: &Arc<Slots>, slot: Arc<Slot>, ticket: Option<Ticket>) -> Answer {
-        *locked(&slot.ticket) = ticket;
-        locked(&self.slots).insert(slot.number, slot.clone());
-        if locked(&slot.done).is_none() {
-            locked(&self.slots).remove(&slot.number);
-        }
-        let slots = Arc::downgrade(self);
-        Answer::Later(Pending(Box::new(move || {
-            if let Some(slots) = slots.upgrade() {
-                locked(&slots.slots).remove(&slot.number);
-            }
-            drop(slot.give_up());
-        })))
-    }
-
-    fn close(&self) {
-        let slots = std::mem::take(&mut *locked(&self.slots));
-        for slot in slots.into_values() {
-            if let Some(done) = slot.give_up() {
-                done(Err(engine::Error::Closed.into()));
-            }
-        }
-    }
-}
-
-impl Slot {
-    fn give_up(&self) -> Option<Done> {
-        let done = locked(&self.done).take();
-        if let Some(ticket) = locked(&self.ticket).take() {
-            ticket.forget();
-        }
-        done
-    }
-}
-
-impl Embedded {
-    fn client(
-        engine: Arc<Engine>,
-        blobs: Arc<Blobs>,
-        path: std::path::PathBuf,
-        options: &OpenOptions,
-    ) -> Arc<dyn Client> {
-        Arc::new(Embedded {
-            engine: Mutex::new(Some(engine)),
-            place: Place::Store(path),
-            workspace: options.workspace.clone(),
-            blobs,
-            pending: Arc::default(),
-        })
-    }
-
-    fn try_call(&self, call: Call, done: Done) -> Result<Answer, Error> {
-        let Some(engine) = locked(&self.engine).clone() else { return Err(engine::Error::Closed.into()) };
-        let args = Args::read(call.command, &call.args, call.names)?;
-        let workspace = self.workspace.as_str();
-        Ok(match call.command.run {
-            Run::Read(run) => {
-                let read = engine.read(|rows, now| Ok(run(&mut Reading { rows, now, workspace }, &args)));
-                Answer::Now(read.map_err(Error::from).flatten())
-            }
-            Run::Write(class, run) => {
-                let slot = self.pending.slot(done);
-                let tell = self.pending.teller(&slot);
-                let workspace = workspace.to_string();
-                let done = |result: engine::Result<Value>| tell(result.map_err(Error::from));
-                match engine.write(class, move |work| run(work, &workspace, &args), done) {
-                    Some(result) => Answer::Now(result.map_err(Error::from)),
-                    None => self.pending.later(slot, None),
-                }
-            }
-            Run::Long(run) => {
-                let slot = self.pending.slot(done);
-                let tell = self.pending.teller(&slot);
-                let files = LocalFiles { engine, blobs: self.blobs.clone(), workspace: workspace.to_string() };
-                let work = move || {
-                    let reply = catch_unwind(AssertUnwindSafe(|| run(&files, &args)));
-                    tell(reply.unwrap_or_else(|_| Err(Error::new(Code::Internal, "command ended by a fault"))));
-                };
-                let started = std::thread::Builder::new().name("errand-command".into()).spawn(work);
-                started.map_err(|error| Error::new(Code::Unavailable, format!("thread cannot be started: {error}")))?;
-                self.pending.later(slot, None)
-            }
-            Run::Claim(run) => {
-                let bound = Bound::after_ms(args.int("wait-ms").unwrap_or(0), None);
-                let slot = self.pending.slot(done);
-                let tell = self.pending.teller(&slot);
-                let done = |result: engine::Result<_>| tell(result.map(claim_data).map_err(Error::from));
-                self.waited(slot, engine.claim(run(workspace, &args), bound, done), claim_data)
-            }
-            Run::Await(run) => {
-                let super::run::Await { id, wait, look } = run(workspace, &args);
-                let poll_ms = u64::try_from(wait.interval_ms).ok();
-                let bound = Bound::after_ms(wait.bound_ms(), poll_ms);
-                let slot = self.pending.slot(done);
-                let tell = self.pending.teller(&slot);
-                let data = |(data, _ended)| data;
-                let done = move |result: engine::Result<(Value, bool)>| tell(result.map(data).map_err(Error::from));
-                self.waited(slot, engine.await_end(&id, bound, look, done), data)
-            }
-        })
-    }
-
-    fn waited<T>(&self, slot: Arc<Slot>, waited: Waited<T>, data: impl FnOnce(T) -> Value) -> Answer {
-        match waited {
-            Waited::Now(result) => Answer::Now(result.map(data).map_err(Error::from)),
-            Waited::Later(ticket) => self.pending.later(slot, Some(ticket)),
-        }
-    }
-}
-
-fn claim_data(claimed: Option<engine::JobView>) -> Value {
-    match claimed {
-        Some(view) => super::view::job_data(view),
-        None => MapBuilder::new().put("job", Value::Nil).build(),
-    }
+    caller: Caller,
 }
 
 impl Client for Embedded {
     fn call(&self, call: Call, done: Done) -> Answer {
-        self.try_call(call, done).unwrap_or_else(|error| Answer::Now(Err(error)))
-    }
-
-    fn files(&self) -> Result<Arc<dyn Files>, Error> {
-        let files = self.local_files().ok_or_else(|| Error::from(engine::Error::Closed))?;
-        Ok(Arc::new(files))
-    }
-
-    fn local_files(&self) -> Option<LocalFiles> {
-        let engine = locked(&self.engine).clone()?;
-        Some(LocalFiles { engine, blobs: self.blobs.clone(), workspace: self.workspace.clone() })
+        self.host.call_as(&self.caller, call, done)
     }
 
     fn place(&self) -> &Place {
@@ -336,53 +173,18 @@ impl Client for Embedded {
     }
 
     fn workspace(&self) -> &str {
-        &self.workspace
+        &self.caller.workspace
+    }
+
+    fn files(&self) -> Result<Arc<dyn Files>, Error> {
+        Ok(Arc::new(self.host.files(&self.caller.workspace)?))
     }
 
     fn close(&self) {
-        let engine = locked(&self.engine).take();
-        self.pending.close();
-        drop(engine);
+        self.host.close();
     }
-}
 
-impl From<engine::Error> for Error {
-    fn from(error: engine::Error) -> Error {
-        let message = error.to_string();
-        match error {
-            engine::Error::Refused(Refusal::Status { status, event }) => {
-                Error::new(Code::Refused, message).with("status", status.name()).with("event", event)
-            }
-            engine::Error::Refused(Refusal::LeaseLost) => Error::new(Code::LeaseLost, message),
-            engine::Error::Refused(Refusal::NotDue | Refusal::LeaseHolds) => Error::new(Code::Refused, message),
-            engine::Error::Settled(status) => Error::new(Code::Refused, message).with("status", status.name()),
-            engine::Error::BatchEnded(status) => {
-                Error::new(Code::Refused, message).with("status", status).with("event", "cancel")
-            }
-            engine::Error::NoJob(_) | engine::Error::NoBatch(_) => Error::new(Code::NotFound, message),
-            engine::Error::KeyTaken(key) => Error::new(Code::Refused, message).with("idempotency-key", key),
-            engine::Error::TooManyArtifacts(..) => Error::new(Code::InvalidArgument, message),
-            engine::Error::Invalid(_) => Error::new(Code::InvalidArgument, message),
-            engine::Error::NotFound(_) => Error::new(Code::NotFound, message),
-            engine::Error::TooLarge(_) => Error::new(Code::PayloadTooLarge, message),
-            engine::Error::Forbidden(_) => Error::new(Code::Refused, message),
-            engine::Error::Conflict => Error::new(Code::Unavailable, message),
-            engine::Error::Closed => Error::new(Code::Closed, "engine is closed; open it again"),
-            engine::Error::Panicked(_) => Error::new(Code::Internal, message),
-            engine::Error::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Error {
-        let message = error.to_string();
-        match error {
-            store::Error::Busy(_) | store::Error::Unavailable(_) => Error::new(Code::Unavailable, message),
-            store::Error::Unknown(_) => Error::new(Code::Unavailable, message).with("outcome", "unknown"),
-            store::Error::Unusable(_) => Error::new(Code::InvalidArgument, message),
-            store::Error::Missing(_) => Error::new(Code::NotFound, message),
-            store::Error::Corrupt(_) => Error::new(Code::Internal, message),
-        }
+    fn host(&self) -> Option<Arc<Host>> {
+        self.host.share().map(Arc::new)
     }
 }

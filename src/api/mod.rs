@@ -1,11 +1,15 @@
 //! What can be asked: one table of commands with their fields, the errors, and the client through which every
 //! surface asks. It does not know HTTP, JNI or argv.
 
+mod access;
+mod accounts;
 mod args;
 mod command;
 mod embedded;
 mod error;
 mod files;
+mod host;
+mod operation;
 mod options;
 mod remembered;
 mod resources;
@@ -14,15 +18,22 @@ mod step;
 mod sweep;
 mod view;
 
-pub use args::duration_ms;
+pub use access::{Access, Caller, SCOPES, Scope};
+pub use args::{Args, duration_ms};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
-pub use embedded::{EventSink, OpenOptions, open, open_fields};
+pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
 pub use error::{CODES, Code, CodeRow, Error};
 pub use files::{Begun, FileReader, Files, Link, LocalFiles, NewFile, Upstream, content_type, uploaded};
+pub use host::Host;
 pub use step::{STEP_OPS, StepOp, step};
 
 use crate::value::Value;
 use std::sync::Arc;
+
+pub use crate::engine::{new_secret, same_secret};
+
+/// The key under which a reply shows a secret, once.
+const SECRET: &str = "secret";
 
 /// A command's data, as a map whose keys are kebab-case keywords, or why not.
 pub type Reply = Result<Value, Error>;
@@ -31,6 +42,7 @@ pub type Reply = Result<Value, Error>;
 pub type Done = Box<dyn FnOnce(Reply) + Send>;
 
 /// One command to run: its row of the table, its arguments as a map, and the names that the caller uses for them.
+#[derive(Clone)]
 pub struct Call {
     pub command: &'static Command,
     pub args: Value,
@@ -70,13 +82,13 @@ pub trait Client: Send + Sync {
         Err(Error::new(Code::InvalidArgument, "files cannot be moved here; allowed: a store or a control plane"))
     }
 
-    /// The files themselves where they are in this process: what a server is made of.
-    fn local_files(&self) -> Option<LocalFiles> {
-        None
-    }
-
     /// Ends every pending call with `closed` and lets go of the store. Later calls get `closed`. Idempotent.
     fn close(&self);
+
+    /// A handle to the engine behind this client, for other callers; nothing where that is elsewhere.
+    fn host(&self) -> Option<std::sync::Arc<Host>> {
+        None
+    }
 }
 
 /// Where a client's jobs live.

@@ -5,7 +5,7 @@ use super::Reply;
 use super::args::Args;
 use super::error::{Code, Error};
 use super::files::LocalFiles;
-use super::run::{Reading, items_data, page_before};
+use super::run::{Reading, before, items_data};
 use crate::engine::{self, Attaching, Now, Work};
 use crate::job::limits;
 use crate::resource::{self, At, Mode, NewRows, NewValue, Query};
@@ -72,7 +72,7 @@ pub fn list(reading: &mut Reading, args: &Args) -> Reply {
         kind: args.maybe_text("type"),
         job_seq,
         now_ms: now.store_ms,
-        before: page_before(args)?,
+        before: before(args)?,
         limit: limit + 1,
     })?;
     let more = found.len() as i64 > limit;

@@ -3,9 +3,11 @@
 
 use crate::value::{Value, json};
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, Color, ContentArrangement, Table};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use std::time::{Duration, SystemTime};
 
+/// Terminals narrower than this wrap our lines themselves.
+const WIDTH_MIN: u16 = 80;
 const JOB_COLUMNS: &[&str] = &["job-id", "job-type", "status", "attempt", "created-at", "worker-id", "about"];
 const BATCH_COLUMNS: &[&str] = &["batch-id", "job-type", "status", "requested-count", "created-at", "about"];
 const ATTEMPT_COLUMNS: &[&str] = &["attempt", "worker-id", "outcome", "claimed-at", "ended-at", "about"];
@@ -15,6 +17,9 @@ pub fn show(reply: &Value, full: bool, colour: bool) -> String {
     let mut out = String::new();
     if let Some(batch) = reply.get("batch") {
         out.push_str(&card(batch, colour));
+    }
+    for name in ["service-account", "key"] {
+        out.push_str(&reply.get(name).map(|item| card(item, colour)).unwrap_or_default());
     }
     match reply.get("job") {
         Some(Value::Nil) => out.push_str("no job is due\n"),
@@ -31,6 +36,11 @@ pub fn show(reply: &Value, full: bool, colour: bool) -> String {
             _ => {}
         }
     }
+    if let Some(Value::Map(types)) = reply.get("by-type") {
+        let width = types.iter().map(|(name, _)| text(name).len()).max().unwrap_or_default();
+        out.extend(types.iter().map(|(name, of)| format!("{:width$}  {}\n", text(name), counts(of))));
+        out.push_str(if types.is_empty() { "no jobs\n" } else { "" });
+    }
     if let Some(cursor) = reply.get("next-cursor").and_then(Value::as_str) {
         out.push_str(&format!("more: --cursor {}\n", plain(cursor)));
     }
@@ -45,8 +55,16 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
+const ACCOUNT_COLUMNS: &[&str] =
+    &["service-account-id", "name", "status", "capabilities", "allowed-job-types", "created-at"];
+const KEY_COLUMNS: &[&str] = &["key-id", "name", "status", "created-at", "expires-at"];
+
 fn columns(item: &Value) -> &'static [&'static str] {
-    if item.get("requested-count").is_some() {
+    if item.get("key-id").is_some() {
+        KEY_COLUMNS
+    } else if item.get("capabilities").is_some() {
+        ACCOUNT_COLUMNS
+    } else if item.get("requested-count").is_some() {
         BATCH_COLUMNS
     } else if item.get("outcome").is_some() || item.get("job-id").is_none() {
         ATTEMPT_COLUMNS
@@ -59,6 +77,9 @@ fn table(items: &[Value], colour: bool) -> String {
     let Some(columns) = items.first().map(columns) else { return String::new() };
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_some_and(|width| width < WIDTH_MIN) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     if colour {
         table.enforce_styling();
     } else {
@@ -68,6 +89,13 @@ fn table(items: &[Value], colour: bool) -> String {
     for item in items {
         table.add_row(columns.iter().map(|name| cell(item, name)).collect::<Vec<_>>());
     }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        // Ids stay whole, to be copied; what is said of an item takes the rest.
+        if index + 1 < columns.len() {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
 }
@@ -75,7 +103,7 @@ fn table(items: &[Value], colour: bool) -> String {
 fn cell(item: &Value, name: &str) -> Cell {
     let text = match (name, item.get(name)) {
         ("about", _) => about(item),
-        (_, Some(Value::Inst(at))) => age(*at),
+        (_, Some(Value::Inst(at))) => format!("{} ago", age(*at)),
         (_, Some(value)) => text(value),
         (_, None) => String::new(),
     };

@@ -2,7 +2,7 @@
 //! It does not ask anything of them.
 
 use super::source;
-use crate::api::{self, Client, Code, Error, OpenOptions};
+use crate::api::{self, Client, Code, Error, EventSink, Host, OpenOptions};
 use clap::{Arg, ArgMatches, value_parser};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,11 +71,43 @@ pub fn connect(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>
     }
 }
 
+/// Opens the store that the flags and the environment name, for what is done to the store itself.
+pub fn connect_store(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>, Error> {
+    open_store(&store(matches)?, workspace(matches), missing)
+}
+
+/// The store that is named. A URL in the environment says where other commands ask.
+fn store(matches: &ArgMatches) -> Result<PathBuf, Error> {
+    let flags = (matches.get_one::<PathBuf>("db").cloned(), matches.get_one::<String>("api").cloned());
+    match choose(flags, (variable("ERRAND_DB").map(PathBuf::from), None), None)? {
+        Choice::Store(path) => Ok(path),
+        Choice::Url(url) => {
+            let text = format!("control plane \"{url}\" is no store: name one with --db");
+            Err(Error::new(Code::InvalidArgument, text))
+        }
+    }
+}
+
+/// Opens the store that the flags and the environment name, to serve it to others.
+pub fn serve(matches: &ArgMatches, missing: Missing, on_event: EventSink) -> Result<Arc<Host>, Error> {
+    let path = absolute(&store(matches)?)?;
+    let made = missing == Missing::Make && !path.exists();
+    let create = missing == Missing::Make;
+    let host = api::open_host(&path, &OpenOptions { create, on_event: Some(on_event), ..OpenOptions::default() })?;
+    tell_made(made, &path);
+    Ok(host)
+}
+
 fn choose(
     flags: (Option<PathBuf>, Option<String>),
     errand: (Option<PathBuf>, Option<String>),
     breyta: Option<String>,
 ) -> Result<Choice, Error> {
+    if [&flags.0, &errand.0].into_iter().flatten().any(|path| has_scheme(path, &["postgres://", "postgresql://"])) {
+        // The address is not shown: it may hold a password.
+        let text = "stores on PostgreSQL cannot be used yet: they follow later; name a SQLite file";
+        return Err(Error::new(Code::InvalidArgument, text));
+    }
     let levels = [("--db and --api", flags), ("ERRAND_DB and ERRAND_API_URL", errand), ("", (None, breyta))];
     for (names, level) in levels {
         match level {
@@ -83,7 +115,9 @@ fn choose(
                 let text = format!("{names} are both given: jobs are in a store or behind a control plane, name one");
                 return Err(Error::new(Code::InvalidArgument, text));
             }
-            (Some(path), None) if is_url(&path) => return Ok(Choice::Url(path.to_string_lossy().into_owned())),
+            (Some(path), None) if has_scheme(&path, &["http://", "https://"]) => {
+                return Ok(Choice::Url(path.to_string_lossy().into_owned()));
+            }
             (Some(path), None) => return Ok(Choice::Store(path)),
             (None, Some(url)) => return Ok(Choice::Url(url)),
             (None, None) => {}
@@ -92,21 +126,28 @@ fn choose(
     Ok(Choice::Store(DEFAULT_STORE.into()))
 }
 
-fn is_url(path: &Path) -> bool {
-    ["http://", "https://"].iter().any(|scheme| path.to_string_lossy().starts_with(scheme))
+fn has_scheme(path: &Path, schemes: &[&str]) -> bool {
+    schemes.iter().any(|scheme| path.to_string_lossy().starts_with(scheme))
 }
 
 fn open_store(path: &Path, workspace: String, missing: Missing) -> Result<Arc<dyn Client>, Error> {
-    let path = std::path::absolute(path).map_err(|e| {
-        Error::new(Code::InvalidArgument, format!("store \"{}\" cannot be resolved: {e}", path.display()))
-    })?;
+    let path = absolute(path)?;
     let made = missing == Missing::Make && !path.exists();
     let options = OpenOptions { workspace, create: missing == Missing::Make, ..OpenOptions::default() };
     let client = api::open(&path, options)?;
+    tell_made(made, &path);
+    Ok(client)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    let wrong = |e| format!("store \"{}\" cannot be resolved: {e}", path.display());
+    std::path::absolute(path).map_err(|e| Error::new(Code::InvalidArgument, wrong(e)))
+}
+
+fn tell_made(made: bool, path: &Path) {
     if made {
         super::output::note(&format!("made the store {}", path.display()));
     }
-    Ok(client)
 }
 
 #[cfg(test)]

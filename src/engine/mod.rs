@@ -2,12 +2,14 @@
 //! It does not know which database it stands on, nor which surface asks.
 
 mod attach;
+mod access;
 mod clock;
 mod commit;
 mod error;
 mod lease;
 mod operate;
 mod retention;
+mod remember;
 mod settle;
 mod submit;
 mod upkeep;
@@ -17,15 +19,17 @@ mod waiters;
 mod work;
 
 pub use attach::Attaching;
+pub use access::{AccountChange, NewAccount, NewKey, account, authenticate, grant, new_secret, same_secret};
 pub use clock::{Clock, Ids, Now, RandomIds, SystemClock};
 pub use commit::Class;
 pub use error::{Error, Result};
 pub use lease::{Claim, Directive, Held, Report};
 pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
+pub use remember::Named;
 pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
 pub use view::{BatchView, Depth, JobView};
-pub use wait::{Bound, Ticket, Waited};
+pub use wait::{Bound, Claiming, Ticket, Waited};
 pub use work::Work;
 
 use crate::store::{Patience, Rows, Store};

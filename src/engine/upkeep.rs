@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 pub const SWEEP: Duration = Duration::from_secs(1);
 /// How many leases one commit ends at most.
 const SWEEP_JOBS: i64 = 200;
+/// Time between two looks for answers that were kept long enough.
+const FORGET: Duration = Duration::from_secs(60);
+/// How many answers one commit forgets at most.
+const FORGET_ANSWERS: i64 = 200;
 
 /// Who waits, and the thread that looks after them.
 pub struct Upkeep {
@@ -70,6 +74,7 @@ impl Upkeep {
             version: None,
             ended_seq: None,
             sweep_at: Instant::now(),
+            forget_at: Instant::now() + FORGET,
             poll_at: None,
         };
         let thread = std::thread::Builder::new().name("errand-upkeep".into()).spawn(move || keeper.run())?;
@@ -94,7 +99,7 @@ impl Upkeep {
 
     /// Adds a waiter; what it waits for is to be looked at after this, not before.
     pub fn add(self: &Arc<Upkeep>, waiter: Waiting, call: Call) -> i64 {
-        let Waiting { topic, deadline, poll_ms, front } = waiter;
+        let Waiting { topic, deadline, poll_ms, again } = waiter;
         let mut state = self.state();
         if state.closed {
             drop(state);
@@ -102,10 +107,11 @@ impl Upkeep {
             return 0;
         }
         match &topic {
-            Topic::End(_) => state.ends_unknown |= !state.waiters.awaits_ends(),
+            // One that waits again has looked since the endings were last known.
+            Topic::End(_) => state.ends_unknown |= !again && !state.waiters.awaits_ends(),
             Topic::Claimable(queue) => state.check.push(queue.clone()),
         }
-        let number = state.waiters.add(topic, deadline, poll_ms, front, call);
+        let number = state.waiters.add(topic, deadline, poll_ms, again, call);
         drop(state);
         self.signal.notify_one();
         number
@@ -149,12 +155,13 @@ impl Upkeep {
     }
 }
 
-/// What a waiter waits for, until when, how often it wants a look besides, and whether before the others of its queue.
+/// What a waiter waits for, until when, how often it wants a look besides, and whether it was woken in vain: then it
+/// comes before the others of its queue.
 pub struct Waiting {
     pub topic: Topic,
     pub deadline: Instant,
     pub poll_ms: Option<u64>,
-    pub front: bool,
+    pub again: bool,
 }
 
 fn call_all(calls: Vec<Call>, why: Why) {
@@ -174,6 +181,7 @@ struct Keeper {
     version: Option<i64>,
     ended_seq: Option<i64>,
     sweep_at: Instant,
+    forget_at: Instant,
     poll_at: Option<Instant>,
 }
 
@@ -346,11 +354,11 @@ impl Keeper {
         };
         let of = store::Queue { workspace_id: &queue.workspace, job_type: &queue.job_type, batch_seq };
         let claimable = rows.claimable(&of, now.store_ms, waiting as i64)?.len();
-        if claimable == 0 {
-            if let Some(due_ms) = rows.next_due(&of)? {
-                let delay = Duration::from_millis((due_ms - now.store_ms).max(1) as u64);
-                self.upkeep.state().look_later(queue.clone(), Instant::now() + delay);
-            }
+        if claimable == 0
+            && let Some(due_ms) = rows.next_due(&of)?
+        {
+            let delay = Duration::from_millis((due_ms - now.store_ms).max(1) as u64);
+            self.upkeep.state().look_later(queue.clone(), Instant::now() + delay);
         }
         for _ in 0..claimable {
             let call = self.upkeep.state().waiters.first(queue);
@@ -371,6 +379,12 @@ impl Keeper {
             None => SWEEP,
         };
         self.sweep_at = Instant::now() + wait;
+        if self.forget_at <= Instant::now() {
+            self.forget_at = Instant::now() + FORGET;
+            if self.rows()?.next_operation_until()?.is_some_and(|until_ms| until_ms <= now_ms) {
+                forget_answers(&self.committer, &self.tell);
+            }
+        }
         Ok(())
     }
 
@@ -387,6 +401,17 @@ impl Keeper {
         };
         self.committer.enqueue(super::Class::Urgent, |work| work.expire(SWEEP_JOBS), done);
     }
+}
+
+/// Forgets old answers a few at a time, so that nobody waits long behind it.
+fn forget_answers(committer: &Arc<Committer>, tell: &Tell) {
+    let (again, told) = (Arc::downgrade(committer), tell.clone());
+    let done = move |result: Result<usize, Error>| match (result, again.upgrade()) {
+        (Ok(forgotten), Some(committer)) if forgotten as i64 == FORGET_ANSWERS => forget_answers(&committer, &told),
+        (Ok(_) | Err(Error::Closed), _) => {}
+        (Err(error), _) => told(Notice { event: "forget-failed", message: error.to_string() }),
+    };
+    committer.enqueue(super::Class::Bulk, |work| work.forget_old(FORGET_ANSWERS), done);
 }
 
 impl State {

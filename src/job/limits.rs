@@ -85,3 +85,7 @@ pub const RETENTION_TYPES_MAX: usize = 1_000;
 /// Jobs, rows or cells that one transaction prunes.
 pub const PRUNE_JOBS: i64 = 100;
 pub const PRUNE_ROWS: i64 = 2_000;
+/// How long the first answer to an operation is kept.
+pub const OPERATION_KEPT_MS: i64 = 24 * 3_600_000;
+/// Scopes or job types in one list.
+pub const WORDS_MAX: usize = 100;

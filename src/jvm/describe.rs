@@ -65,6 +65,9 @@ fn kind(kind: Kind, to: MapBuilder) -> MapBuilder {
         Kind::Rows(max) => to.put("kind", "open").put("max", bytes(max)),
         Kind::Keeps => to.put("kind", "durations"),
         Kind::Backoff => to.put("kind", "backoff"),
+        Kind::Words(allowed) => to.put("kind", "words").put("words", names(allowed)),
+        Kind::JobTypes => to.put("kind", "job-types"),
+        Kind::Instant => to.put("kind", "instant"),
     }
 }
 

@@ -198,7 +198,7 @@
 
 (deftest workspaces-do-not-see-each-other
   (with-engine [engine]
-    (with-open [other (errand/open (.place ^errand.impl.Engine engine) {:workspace "other"})]
+    (with-open [other (errand/open (.place ^errand.impl.Engine engine) {:workspace "other" :sync :normal})]
       (let [{:keys [job-id]} (errand/submit {:job-type "t"})]
         (is (= :not-found (code (thrown (errand/job other job-id)))))
         (is (= [] (:items (errand/list-jobs other))))))))
@@ -210,7 +210,7 @@
       (spit (file "text.db") (apply str (repeat 1000 "this is no database ")))
       (is (= :invalid-argument (code (thrown (errand/open (file "text.db"))))))
       (is (= (apply str (repeat 1000 "this is no database ")) (slurp (file "text.db"))))
-      (is (= :not-found (code (thrown (errand/open (file "missing/jobs.db"))))))
+      (is (= :invalid-argument (code (thrown (errand/open (file "missing/jobs.db"))))))
       (is (= :not-found (code (thrown (errand/open (file "jobs.db") {:create? false})))))
       (is (contains? #{:invalid-argument :unavailable} (code (thrown (errand/open folder)))))
       (.close (errand/open (file "read-only.db")))
