@@ -229,12 +229,15 @@ pub static VERBS: &[Verb] = &[
         &["errand jobs resources query res://… --where '[[\"severity\", \">=\", 3]]' --sort '[[\"file\", \"asc\"]]'"],
     ),
     verb(&["jobs", "resources", "delete"], "resources.delete", URI, &["errand jobs resources delete res://…"]),
-    verb(
-        &["keys", "accounts", "create"],
-        "service_accounts.create",
-        None,
-        &["errand keys accounts create --name reviewers --scope jobs.worker --allowed-type agent-review"],
-    ),
+    Verb {
+        missing: Missing::Make,
+        ..verb(
+            &["keys", "accounts", "create"],
+            "service_accounts.create",
+            None,
+            &["errand keys accounts create --name reviewers --scope jobs.worker --allowed-type agent-review"],
+        )
+    },
     Verb {
         alias: Some("ls"),
         ..verb(&["keys", "accounts", "list"], "service_accounts.list", None, &["errand keys accounts list"])
