@@ -4,8 +4,8 @@
 use super::access::Caller;
 use super::command::Kind;
 use super::error::{Code, Error};
-use super::host::Host;
 use super::files::Files;
+use super::host::Host;
 use super::{Answer, COMMANDS, Call, Client, Done, Place, remembered, sweep};
 use crate::engine::{Engine, Notice, Settings};
 use crate::resource::Blobs;

@@ -215,7 +215,12 @@ pub static VERBS: &[Verb] = &[
             &["errand jobs resources list --job-id 0197…", "errand jobs resources list --type table"],
         )
     },
-    verb(&["jobs", "resources", "show"], "resources.get", URI, &["errand jobs resources show res://v1/ws/default/file/0197…"]),
+    verb(
+        &["jobs", "resources", "show"],
+        "resources.get",
+        URI,
+        &["errand jobs resources show res://v1/ws/default/file/0197…"],
+    ),
     verb(
         &["jobs", "resources", "read"],
         "resources.read",

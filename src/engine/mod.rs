@@ -1,15 +1,15 @@
 //! The engine: reads, decides, writes; shares commits, wakes who waits, looks after leases.
 //! It does not know which database it stands on, nor which surface asks.
 
-mod attach;
 mod access;
+mod attach;
 mod clock;
 mod commit;
 mod error;
 mod lease;
 mod operate;
-mod retention;
 mod remember;
+mod retention;
 mod settle;
 mod submit;
 mod upkeep;
@@ -18,14 +18,14 @@ mod wait;
 mod waiters;
 mod work;
 
-pub use attach::Attaching;
 pub use access::{AccountChange, NewAccount, NewKey, account, authenticate, grant, new_secret, same_secret};
+pub use attach::Attaching;
 pub use clock::{Clock, Ids, Now, RandomIds, SystemClock};
 pub use commit::Class;
 pub use error::{Error, Result};
 pub use lease::{Claim, Directive, Held, Report};
-pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
 pub use remember::Named;
+pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
 pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
 pub use view::{BatchView, Depth, JobView};

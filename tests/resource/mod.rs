@@ -1,6 +1,7 @@
 //! What jobs produce, through commands and through the real program, on real files.
 
 mod attach;
+mod handlers;
 mod tables;
 
 use crate::support::{Store, get, text};
