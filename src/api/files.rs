@@ -8,7 +8,7 @@ use crate::job::limits;
 use crate::resource::{self, Blobs, Spool};
 pub use crate::resource::{NewFile, content_type};
 use crate::store::{Resource, Rows, Upload};
-use crate::value::{MapBuilder, Value};
+use crate::value::{MapBuilder, Value, json};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::io::Read;
@@ -103,8 +103,13 @@ impl Upstream {
 }
 
 impl LocalFiles {
-    /// Begins an upload.
-    pub fn begin(&self, new: &NewFile) -> Result<Begun, Error> {
+    /// Begins an upload; `may_replace` is asked of the file that gets the bytes where there is one already.
+    pub fn begin(&self, new: &NewFile, may_replace: impl FnOnce(&str) -> Result<(), Error>) -> Result<Begun, Error> {
+        if new.replace_existing {
+            let folder = new.folder.as_deref().unwrap_or_default();
+            let known = self.read(|rows, _| Ok(rows.file_by_name(&self.workspace, folder, &new.filename)?))?;
+            known.map_or(Ok(()), |known| may_replace(&known.uri()))?;
+        }
         let (workspace, new) = (self.workspace.clone(), new.clone());
         self.write(move |work| {
             let (tx, now, ids) = work.resources();
@@ -193,6 +198,28 @@ impl LocalFiles {
         Some(LocalFiles { workspace: workspace.into(), ..self.clone() })
     }
 
+    /// Opens any resource for reading: a file as it is, data as EDN or JSON text.
+    pub fn download(&self, uri: &str) -> Result<FileReader, Error> {
+        let (resource, data) = self.read(|rows, store_ms| {
+            let found = resource::find(rows, &self.workspace, uri, store_ms)?;
+            let data = match found.kind.as_str() {
+                resource::FILE => None,
+                resource::KV => Some(rows.value(found.seq)?.map_or(Value::Nil, Value::Text)),
+                _ => {
+                    let query = resource::Query { limit: limits::QUERY_ROWS_MAX, ..resource::Query::default() };
+                    let page = resource::run_query(rows, found.seq, &query)?;
+                    Some(Value::Vector(page.rows.into_iter().map(Value::Text).collect()))
+                }
+            };
+            Ok((resource::describe(rows, &found, |store_ms| store_ms)?, data))
+        })?;
+        let Some(data) = data else { return self.get(uri) };
+        let text = json::write(&data).into_bytes();
+        let size = text.len() as u64;
+        let bytes = move |offset: u64, limit: u64| Ok(text[offset as usize..(offset + limit) as usize].to_vec());
+        Ok(FileReader::new(resource, size, Box::new(bytes)))
+    }
+
     fn link_key(&self) -> Result<String, Error> {
         if let Some(key) = self.read(|rows, _| Ok(rows.meta(LINK_KEY)?))? {
             return Ok(key);
@@ -249,7 +276,7 @@ impl Files for LocalFiles {
                 Err(error) => return Err(Error::new(Code::InvalidArgument, format!("file cannot be read: {error}"))),
             }
         }
-        let begun = self.begin(&new)?;
+        let begun = self.begin(&new, |_| Ok(()))?;
         Upstream { files: self.clone(), session_id: begun.session_id, spool }.finish()
     }
 

@@ -2,11 +2,13 @@
 //! It does not know what a command does: it decodes, calls and encodes.
 
 mod commands;
+mod files;
 mod form;
 mod gate;
 mod health;
 mod log;
 mod metrics;
+mod resources;
 mod server;
 mod serving;
 mod tls;

@@ -2,11 +2,13 @@
 //! It does not know sockets: `serving.rs` does.
 
 use super::commands;
+use super::files;
 use super::form::{Failure, Form};
 use super::gate::{self, Gate};
 use super::health;
 use super::log;
 use super::metrics::Metrics;
+use super::resources;
 use crate::api::{Code, Error, Host};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -33,6 +35,20 @@ pub struct App {
     pub draining: watch::Receiver<bool>,
     /// How long a body may pause.
     pub body_time: Duration,
+    /// How others reach the server, where that is not by the name that they ask it under.
+    pub public_url: Option<String>,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
+impl App {
+    /// The URL of the server for who asked it under this host.
+    pub fn base_url(&self, host: Option<&str>) -> String {
+        match (&self.public_url, host) {
+            (Some(url), _) => url.trim_end_matches('/').to_string(),
+            (None, host) => format!("{}://{}", self.scheme, host.unwrap_or("localhost")),
+        }
+    }
 }
 
 pub type Shared = Arc<App>;
@@ -44,6 +60,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn routes(app: Shared) -> Router {
     Router::new()
         .route("/api/commands", post(commands::run))
+        .merge(files::routes())
+        .merge(resources::routes())
         .merge(health::routes())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)

@@ -147,7 +147,8 @@ impl Server {
         let public_host = options.public_url.as_deref().and_then(host_of);
         let gate = Gate { doors, loopback: address.ip().is_loopback(), public_host };
         let metrics = Metrics::new().map_err(|cause| Error::new(Code::Internal, cause.to_string()))?;
-        let app = Arc::new(App { host, gate, metrics, draining, body_time: options.body_time });
+        let public_url = options.public_url.clone();
+        let app = Arc::new(App { host, gate, metrics, draining, body_time: options.body_time, public_url, scheme });
         let runtime = runtime()?;
         let listener = {
             let _inside = runtime.enter();
