@@ -2,6 +2,7 @@
 
 mod attach;
 mod handlers;
+mod retention;
 mod tables;
 
 use crate::support::{Store, get, text};
