@@ -32,7 +32,8 @@ fn code(client: &dyn Client, command: &str, args: &str) -> Option<Code> {
 
 fn blobs(store: &Store) -> usize {
     fn count(folder: &Path) -> usize {
-        let entries = std::fs::read_dir(folder).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+        let entries =
+            std::fs::read_dir(folder).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
         entries.iter().map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()
     }
     count(&store.folder().join("jobs.db-files/sha256"))
@@ -51,12 +52,18 @@ fn ended_jobs_go_with_all_that_is_theirs_and_others_stay() {
     let (old, open) = (create(&*client, "t"), create(&*client, "u"));
     let mut uris = Vec::new();
     work(&*client, "t", |held| {
-        let artifact = |args: &str| get(&*client, args.split(' ').next().unwrap(), &format!("{{{held} {}}}", &args[args.find(' ').unwrap()..]));
+        let artifact = |args: &str| {
+            get(&*client, args.split(' ').next().unwrap(), &format!("{{{held} {}}}", &args[args.find(' ').unwrap()..]))
+        };
         uris.push(text(&artifact("jobs.attach_kv :label \"v\" :value 1"), &["artifact", "resource-uri"]).to_string());
         let table = artifact("jobs.attach_table :label \"t\" :rows [{:a 1} {:a 2}] :index-fields [:a]");
         uris.push(text(&table, &["artifact", "resource-uri"]).to_string());
         let file = put(&*client, "bytes");
-        get(&*client, "jobs.progress", &format!("{{{held} :artifacts {{:kind \"file\" :label \"f\" :resource-uri {file:?}}}}}"));
+        get(
+            &*client,
+            "jobs.progress",
+            &format!("{{{held} :artifacts {{:kind \"file\" :label \"f\" :resource-uri {file:?}}}}}"),
+        );
         uris.push(file);
     });
     assert_eq!(blobs(&store), 1);
@@ -80,7 +87,11 @@ fn a_whole_batch_goes_at_once_and_an_open_one_stays() {
     let client = store.open();
     let jobs = "{} ".repeat(250);
     let batch = |name: &str| {
-        let reply = get(&*client, "jobs.batches.create", &format!("{{:job-type {name:?} :jobs [{jobs}] :fanout-max-concurrency 1000}}"));
+        let reply = get(
+            &*client,
+            "jobs.batches.create",
+            &format!("{{:job-type {name:?} :jobs [{jobs}] :fanout-max-concurrency 1000}}"),
+        );
         text(&reply, &["batch", "batch-id"]).to_string()
     };
     let (ended, open) = (batch("a"), batch("b"));
