@@ -190,8 +190,13 @@ impl Work<'_> {
         Ok(job.map_or((i64::MAX, seq), |job| (job.facts.due_ms, seq)))
     }
 
-    /// Gives free places to the jobs that wait for one, and stores the cap.
+    /// Gives free places to the jobs that wait for one, takes those that a lowered cap no longer has, and stores it.
     pub(super) fn promote(&mut self, mut fanout: Fanout) -> Result<()> {
+        while fanout.used > fanout.cap {
+            let Some(seq) = self.tx.last_placed(fanout.fanout_id)? else { break };
+            self.tx.set_held(seq, true)?;
+            fanout.used -= 1;
+        }
         while fanout.used < fanout.cap {
             let Some(seq) = self.tx.next_held(fanout.fanout_id)? else { break };
             self.tx.set_held(seq, false)?;

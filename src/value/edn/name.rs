@@ -80,8 +80,7 @@ pub(in crate::value) fn is_symbol(name: &str) -> bool {
 
 /// Whether `#` and this name are read as that tag, with no meaning of its own.
 pub(in crate::value) fn is_tag(name: &str) -> bool {
-    !matches!(name, "inst" | "uuid")
-        && name.starts_with(begins_tag) && is_symbol(name)
+    !matches!(name, "inst" | "uuid") && name.starts_with(begins_tag) && is_symbol(name)
 }
 
 /// `Character.isLetter` of the first UTF-16 unit.
