@@ -123,6 +123,8 @@ impl Work<'_> {
             job.ended_seq = None;
         }
         if after == Status::Queued {
+            // After a restart of the host with a wall clock that is behind, it must not wait for longer than from here.
+            self.tx.keep_time(self.now.store_ms)?;
             self.news.queued(&job.workspace_id, &job.job_type);
         }
         match job.batch_seq {

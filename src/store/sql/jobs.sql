@@ -76,8 +76,8 @@ WHERE batch_seq = $1 AND job_type = $2 AND status = 'queued' AND held = 0
 ORDER BY due_ms LIMIT 1;
 
 -- name: last_due
--- The due time of the job that was submitted last.
-SELECT due_ms FROM job ORDER BY seq DESC LIMIT 1;
+-- When the job was due that was submitted last, if that is still when it was submitted.
+SELECT due_ms FROM (SELECT due_ms, spent FROM job ORDER BY seq DESC LIMIT 1) WHERE spent = 0;
 
 -- name: list_expired
 -- Jobs whose lease is over.
