@@ -41,6 +41,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::Sweep),
         5 => (0..30_000i64).prop_map(|ms| Op::Advance { ms }),
         1 => Just(Op::Restart),
+        1 => Just(Op::Switch),
     ]
 }
 

@@ -6,5 +6,6 @@ mod found;
 mod invariants;
 mod model;
 mod run;
+mod simulation;
 mod transitions;
 mod world;

@@ -64,6 +64,8 @@ pub enum Op {
     Jump {
         ms: i64,
     },
+    /// The next commands come from another process.
+    Switch,
     Restart,
     Crash,
     CrashBefore(Box<Op>),
@@ -101,6 +103,7 @@ impl Run {
         match op {
             Op::Advance { ms } => self.world.clock.advance(*ms),
             Op::Jump { ms } => self.world.clock.jump(*ms),
+            Op::Switch => self.world.take_turns(),
             Op::Restart => self.world.restart(),
             Op::Crash => self.world.crash(),
             Op::CrashBefore(op) => {
@@ -121,7 +124,8 @@ impl Run {
             | Op::Retry { .. }
             | Op::Sweep => {
                 if let Some(command) = self.command(op) {
-                    self.run(&command)?;
+                    // A refusal that the model foresaw is as good as a change.
+                    let _ = self.run(&command)?;
                 }
             }
         }
@@ -232,7 +236,9 @@ impl Run {
             Op::Retry { job } => Command::Retry { job: pick(&self.jobs, *job)? },
             Op::Sweep => Command::Sweep,
             Op::CrashBefore(op) => return self.command(op),
-            Op::Advance { .. } | Op::Jump { .. } | Op::Restart | Op::Crash | Op::Reboot { .. } => return None,
+            Op::Advance { .. } | Op::Jump { .. } | Op::Switch | Op::Restart | Op::Crash | Op::Reboot { .. } => {
+                return None;
+            }
         })
     }
 
@@ -245,7 +251,7 @@ impl Run {
             if let Some(latest) = self.model.latest() {
                 self.world.clock.advance((latest - self.world.now_ms()).max(0));
             }
-            self.run(&Command::Sweep)?;
+            self.run(&Command::Sweep)?.map_err(|error| error.to_string())?;
             for kind in 0..kinds {
                 self.work_off(kind)?;
             }

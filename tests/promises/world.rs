@@ -120,7 +120,9 @@ pub struct World {
     pub ids: Arc<TestIds>,
     folder: TempDir,
     files: usize,
-    engine: Option<Arc<Engine>>,
+    /// As of two processes on one file; the second is there once it was asked for.
+    engines: [Option<Arc<Engine>>; 2],
+    turn: usize,
     seen: Option<Connection>,
 }
 
@@ -128,7 +130,7 @@ impl World {
     pub fn new() -> World {
         let folder = fast_folder();
         let (clock, ids) = (Arc::new(TestClock::new()), Arc::new(TestIds::new()));
-        let mut world = World { clock, ids, folder, files: 0, engine: None, seen: None };
+        let mut world = World { clock, ids, folder, files: 0, engines: [None, None], turn: 0, seen: None };
         make_store(&world.path());
         world.start();
         world
@@ -139,12 +141,22 @@ impl World {
     }
 
     fn start(&mut self) {
-        self.engine = Some(start(&self.path(), options(), self.clock.clone(), self.ids.clone()));
+        self.turn = 1;
+        self.take_turns();
         self.seen = Some(Connection::open(self.path()).expect("the store opens"));
     }
 
+    /// The other engine on the same file has the next word.
+    pub fn take_turns(&mut self) {
+        self.turn = 1 - self.turn;
+        if self.engines[self.turn].is_none() {
+            let engine = start(&self.path(), options(), self.clock.clone(), self.ids.clone());
+            self.engines[self.turn] = Some(engine);
+        }
+    }
+
     pub fn engine(&self) -> &Arc<Engine> {
-        self.engine.as_ref().expect("the engine runs")
+        self.engines[self.turn].as_ref().expect("the engine runs")
     }
 
     /// A connection that only looks.
@@ -190,7 +202,7 @@ impl World {
 
     pub fn stop(&mut self) {
         self.seen = None;
-        self.engine = None;
+        self.engines = [None, None];
     }
 
     fn next_file(&self) -> (PathBuf, PathBuf) {
