@@ -2,9 +2,11 @@
 //! Each test names what it holds; `tests/mutants.sh` shows that they can fail.
 
 mod commands;
+mod disk;
 mod found;
 mod invariants;
 mod model;
+mod power;
 mod run;
 mod simulation;
 mod transitions;
