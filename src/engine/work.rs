@@ -119,8 +119,9 @@ impl Work<'_> {
             self.news.ended.push(job.job_id.clone());
             self.news.matters = true;
         } else {
+            // Its number in the order of endings stays until it ends again: were the last one given away anew, those who
+            // have seen it would miss an ending.
             job.completed_at = None;
-            job.ended_seq = None;
         }
         if after == Status::Queued {
             // After a restart of the host with a wall clock that is behind, it must not wait for longer than from here.
@@ -148,7 +149,6 @@ impl Work<'_> {
         }
         if !batch.status.is_terminal() {
             batch.completed_at = None;
-            batch.ended_seq = None;
         }
         assert!(batch.status != BatchStatus::Queued || !batch.begun, "a batch that began is not queued");
         Ok(self.tx.update_batch(&batch)?)
