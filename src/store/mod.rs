@@ -83,8 +83,8 @@ pub trait Rows: Send {
     fn attempt_by_request(&mut self, request_id: &str) -> Result<Vec<Attempt>>;
     /// The jobs that are to be claimed next, in their order.
     fn claimable(&mut self, queue: &Queue, now_ms: i64, limit: i64) -> Result<Vec<i64>>;
-    /// When the next queued job of the type that is not due yet will be.
-    fn next_due(&mut self, queue: &Queue) -> Result<Option<i64>>;
+    /// When the next queued job of the type that is not due at `now_ms` will be.
+    fn next_due(&mut self, queue: &Queue, now_ms: i64) -> Result<Option<i64>>;
     /// Jobs whose lease was over at `now_ms`, longest first.
     fn expired(&mut self, now_ms: i64, limit: i64) -> Result<Vec<i64>>;
     /// The end of the lease that ends first.

@@ -64,15 +64,15 @@ WHERE batch_seq = $1 AND job_type = $2 AND status = 'queued' AND held = 0 AND du
 ORDER BY due_ms, seq LIMIT $4;
 
 -- name: next_due
--- When the first queued job of a type is due.
+-- When the next job of a type is due that is not yet.
 SELECT due_ms FROM job
-WHERE workspace_id = $1 AND job_type = $2 AND status = 'queued' AND held = 0
+WHERE workspace_id = $1 AND job_type = $2 AND status = 'queued' AND held = 0 AND due_ms > $3
 ORDER BY due_ms LIMIT 1;
 
 -- name: next_due_in_batch
--- When the first queued job of a batch is due.
+-- When the next job of a batch is due that is not yet.
 SELECT due_ms FROM job
-WHERE batch_seq = $1 AND job_type = $2 AND status = 'queued' AND held = 0
+WHERE batch_seq = $1 AND job_type = $2 AND status = 'queued' AND held = 0 AND due_ms > $3
 ORDER BY due_ms LIMIT 1;
 
 -- name: last_due

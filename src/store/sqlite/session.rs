@@ -129,11 +129,11 @@ impl Rows for Session {
         }
     }
 
-    fn next_due(&mut self, queue: &Queue) -> Result<Option<i64>> {
+    fn next_due(&mut self, queue: &Queue, now_ms: i64) -> Result<Option<i64>> {
         let Queue { workspace_id, job_type, batch_seq } = *queue;
         match batch_seq {
-            Some(batch) => self.one(sql::NEXT_DUE_IN_BATCH, params![batch, job_type], |row| row.get(0)),
-            None => self.one(sql::NEXT_DUE, [workspace_id, job_type], |row| row.get(0)),
+            Some(batch) => self.one(sql::NEXT_DUE_IN_BATCH, params![batch, job_type, now_ms], |row| row.get(0)),
+            None => self.one(sql::NEXT_DUE, params![workspace_id, job_type, now_ms], |row| row.get(0)),
         }
     }
 
