@@ -116,6 +116,16 @@ impl Upkeep {
         self.state().waiters.take(number)
     }
 
+    /// Looks for jobs of the queue, if anybody waits for one.
+    pub fn look_at(&self, queue: Queue) {
+        let mut state = self.state();
+        if state.waiters.waiting(&queue) > 0 {
+            state.check.push(queue);
+            drop(state);
+            self.signal.notify_one();
+        }
+    }
+
     /// Looks for leases that are over now.
     pub fn sweep(&self) {
         self.state().sweep = true;
