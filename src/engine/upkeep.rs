@@ -203,6 +203,8 @@ impl Keeper {
             if let Err(error) = self.act(round) {
                 // A fresh connection may help; what waits is looked at again by the poll.
                 self.rows = None;
+                // Its version says nothing about the next one's.
+                self.version = None;
                 (self.tell)(Notice { event: "upkeep-failed", message: error.to_string() });
             }
         }

@@ -8,6 +8,7 @@ mod invariants;
 mod live;
 mod model;
 mod power;
+mod process;
 mod run;
 mod simulation;
 mod transitions;
