@@ -4,6 +4,7 @@ mod cli;
 mod engine;
 mod oracle;
 mod program;
+mod promises;
 mod support;
 mod tidy;
 mod worker;
