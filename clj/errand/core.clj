@@ -95,11 +95,12 @@
     :create?        make a missing file; default true, otherwise :not-found
     :fallback-poll  how often to look for other processes' commits besides being woken by them, as a duration;
                     default \"1s\", false for never
+    :busy-timeout   how long to wait for other processes that write, then :unavailable; default \"30s\"
     :on-event       function of one map, told of background trouble; it also goes to System.Logger \"errand\"
 
   Throws :invalid-argument for bad options, a missing folder, or a file that is no database of Errand's; :not-found
-  for a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when another copy of the native library in
-  this JVM has it open."
+  for a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when
+  another copy of the native library in this JVM has it open."
   (^Engine [] (ambient-engine true))
   (^Engine [path] (open path {}))
   (^Engine [path options] (native/open path options)))
@@ -117,7 +118,7 @@
   "An options map with `more` merged over it."
   [given more]
   (when-not (or (nil? given) (map? given))
-    (throw (native/invalid (str "options " (pr-str given) " is not a map"))))
+    (throw (native/invalid (str "options are " (pr-str given) "; allowed: a map"))))
   (merge given more))
 
 (defn- with-engine
@@ -279,7 +280,7 @@
   ^CompletableFuture [engine config]
   (let [executor (:executor config (ForkJoinPool/commonPool))]
     (when-not (instance? Executor executor)
-      (throw (native/invalid (str "executor " (pr-str executor) " is not a java.util.concurrent.Executor") [:executor])))
+      (throw (native/invalid (str ":executor is " (pr-str executor) "; allowed: a java.util.concurrent.Executor") [:executor])))
     (native/step-async engine "await" (dissoc config :executor) executor)))
 
 (defn await-async
@@ -360,7 +361,7 @@
   "Runs a command on a claimed job."
   [engine command job opts]
   (when-not (map? job)
-    (throw (native/invalid (str "job " (pr-str job) " is not a claimed job; errand.core/claim! gives one"))))
+    (throw (native/invalid (str "job is " (pr-str job) "; allowed: what errand.core/claim! gives"))))
   (native/call engine command (options opts (select-keys job [:job-id :lease-token]))))
 
 (defn ^{:errand/command "jobs.heartbeat"} heartbeat!

@@ -35,8 +35,6 @@ fn whole() -> Command {
         .arg(output::format_arg())
         .subcommand(jobs)
         .subcommand(help::completions_command())
-        .disable_help_subcommand(true)
-        .infer_long_args(false)
 }
 
 fn run(matches: &ArgMatches) -> u8 {

@@ -94,7 +94,7 @@ impl Upkeep {
 
     /// Adds a waiter; what it waits for is to be looked at after this, not before.
     pub fn add(self: &Arc<Upkeep>, waiter: Waiting, call: Call) -> i64 {
-        let Waiting { topic, deadline, poll_ms, front } = waiter;
+        let Waiting { topic, deadline, poll_ms, again } = waiter;
         let mut state = self.state();
         if state.closed {
             drop(state);
@@ -102,10 +102,11 @@ impl Upkeep {
             return 0;
         }
         match &topic {
-            Topic::End(_) => state.ends_unknown |= !state.waiters.awaits_ends(),
+            // One that waits again has looked since the endings were last known.
+            Topic::End(_) => state.ends_unknown |= !again && !state.waiters.awaits_ends(),
             Topic::Claimable(queue) => state.check.push(queue.clone()),
         }
-        let number = state.waiters.add(topic, deadline, poll_ms, front, call);
+        let number = state.waiters.add(topic, deadline, poll_ms, again, call);
         drop(state);
         self.signal.notify_one();
         number
@@ -159,12 +160,13 @@ impl Upkeep {
     }
 }
 
-/// What a waiter waits for, until when, how often it wants a look besides, and whether before the others of its queue.
+/// What a waiter waits for, until when, how often it wants a look besides, and whether it was woken in vain: then it
+/// comes before the others of its queue.
 pub struct Waiting {
     pub topic: Topic,
     pub deadline: Instant,
     pub poll_ms: Option<u64>,
-    pub front: bool,
+    pub again: bool,
 }
 
 fn call_all(calls: Vec<Call>, why: Why) {

@@ -81,6 +81,9 @@ impl Bound {
     }
 }
 
+/// Told the last state that was read, and whether it has ended.
+type Told<T> = Box<dyn FnOnce(Result<(T, bool)>) + Send>;
+
 /// Reads what is waited for, and whether it has ended.
 pub trait Look<T>: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static {}
 impl<T, F: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static> Look<T> for F {}
@@ -101,7 +104,7 @@ impl Engine {
         // Whoever wants to wait is entered first and looks afterwards: no end falls between the two.
         let look = Arc::new(Mutex::new(look));
         let ticket = Ticket::new();
-        let number = self.enter_await(id.into(), bound, look.clone(), ticket.clone(), Box::new(done));
+        let number = self.enter_await(id.into(), bound, look.clone(), ticket.clone(), Box::new(done), false);
         let seen = self.look(&look);
         let ended = !matches!(seen, Ok((_, false)));
         if ended && self.upkeep.take(number).is_some() {
@@ -121,24 +124,25 @@ impl Engine {
         bound: Bound,
         look: Arc<Mutex<impl Look<T>>>,
         ticket: Ticket,
-        done: Box<dyn FnOnce(Result<(T, bool)>) + Send>,
+        done: Told<T>,
+        again: bool,
     ) -> i64 {
         let engine = Arc::downgrade(self);
-        let (topic, again) = (Topic::End(id.clone()), ticket.clone());
+        let (topic, entered) = (Topic::End(id.clone()), ticket.clone());
         let call = move |why| {
             let Some(engine) = engine.upgrade() else { return done(Err(Error::Closed)) };
             match (why, engine.look(&look)) {
                 (Why::Closed, _) => done(Err(Error::Closed)),
                 // It ended and was queued again meanwhile.
                 (Why::News, Ok((_, false))) => {
-                    engine.enter_await(id, bound, look, again, done);
+                    engine.enter_await(id, bound, look, ticket, done, true);
                 }
                 (Why::News | Why::Deadline, seen) => done(seen),
             }
         };
-        let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, front: false };
+        let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, again };
         let number = self.upkeep.add(waiting, Box::new(call));
-        ticket.waits(&self.upkeep, number);
+        entered.waits(&self.upkeep, number);
         number
     }
 
@@ -197,10 +201,10 @@ fn claim_op(claimer: &SharedClaimer) -> impl FnMut(&mut super::Work) -> Result<O
 
 impl Claimer {
     /// Takes the result of a try; where there was no job, waits for one.
-    fn claimed(self, result: Result<Option<JobView>>, front: bool) {
+    fn claimed(self, result: Result<Option<JobView>>, again: bool) {
         match result {
             Ok(Some(job)) if self.ticket.is_forgotten() => self.give_back(&job),
-            Ok(None) if !self.bound.is_over() && !self.ticket.is_forgotten() => self.wait(front),
+            Ok(None) if !self.bound.is_over() && !self.ticket.is_forgotten() => self.wait(again),
             result => {
                 if !matches!(result, Ok(Some(_))) {
                     self.pass_on();
@@ -222,10 +226,10 @@ impl Claimer {
         Queue { workspace, job_type, batch_id }
     }
 
-    fn wait(self, front: bool) {
+    fn wait(self, again: bool) {
         let Some(engine) = self.engine.upgrade() else { return (self.done)(Err(Error::Closed)) };
         let topic = Topic::Claimable(self.queue());
-        let waiting = Waiting { topic, deadline: self.bound.deadline, poll_ms: self.bound.poll_ms, front };
+        let waiting = Waiting { topic, deadline: self.bound.deadline, poll_ms: self.bound.poll_ms, again };
         let ticket = self.ticket.clone();
         let number = engine.upkeep.add(waiting, Box::new(move |why| self.woken(why)));
         ticket.waits(&engine.upkeep, number);

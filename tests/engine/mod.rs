@@ -1,3 +1,6 @@
 //! The engine through its commands, on a real file.
 
+mod idle;
 mod lifecycle;
+mod opening;
+mod together;

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// "ERND": marks a SQLite file as ours.
 const APPLICATION_ID: i32 = 0x4552_4e44;
 
+/// Between two tries for the sidecar's lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
 /// A file that is open, with the lock that says so to others.
 pub struct OpenFile {
     pub path: PathBuf,
@@ -35,11 +38,20 @@ pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
     let file = OpenFile { path, wake_path, wake, options, lock };
     let name = file.path.display();
     file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
-    let connection = file.connect()?;
-    if version(&file.path, &connection)? < MIGRATIONS.len() {
-        let waited = format!("{name} has an older schema and is open in an older program: close that, then open again");
-        file.lock(FlockOperation::NonBlockingLockExclusive, &waited)?;
-        patiently(options.busy_timeout, || migrate(&file.path, &connection))?;
+    let connection = file.bare()?;
+    let until = Instant::now() + options.busy_timeout;
+    while file.patient(|| version(&file.path, &connection))? < MIGRATIONS.len() {
+        // Another process may be at it: then it is done when the lock is free, or others share it already.
+        if file.try_lock(FlockOperation::NonBlockingLockExclusive)? {
+            file.patient(|| settle(&connection, options.durable).map_err(|cause| unusable(&file.path, cause)))?;
+            migrate(&file.path, &connection)?;
+        } else if Instant::now() >= until {
+            return Err(Error::Busy(format!(
+                "{name} has an older schema and is open in an older program: close that, then open again"
+            )));
+        } else {
+            std::thread::sleep(LOCK_PAUSE);
+        }
         file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
     }
     Ok(file)
@@ -53,49 +65,65 @@ impl OpenFile {
 
     /// One more connection to the file.
     pub fn connect(&self) -> Result<Connection> {
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let opened = match self.options.vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs),
-            None => Connection::open_with_flags(&self.path, flags),
-        };
-        let mut connection = opened.map_err(|cause| unusable(&self.path, cause))?;
-        connection.busy_handler(Some(super::on_busy)).map_err(error)?;
-        connection.set_prepared_statement_cache_capacity(128);
-        patiently(self.options.busy_timeout, || self.settle(&connection))
-            .map_err(|cause| unusable(&self.path, cause))?;
+        let connection = self.bare()?;
+        self.patient(|| settle(&connection, self.options.durable).map_err(|cause| unusable(&self.path, cause)))?;
         if connection.is_readonly("main").map_err(error)? {
             return Err(Error::Unusable(format!("database {} is read-only: it must be writable", self.path.display())));
         }
         Ok(connection)
     }
 
-    fn settle(&self, connection: &Connection) -> rusqlite::Result<()> {
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", if self.options.durable { "FULL" } else { "NORMAL" })?;
-        connection.pragma_update(None, "fullfsync", self.options.durable)?;
-        connection.pragma_update(None, "mmap_size", 0)?;
-        connection.pragma_update(None, "cache_size", -16_384)?;
-        connection.pragma_update(None, "temp_store", "memory")?;
-        Ok(())
+    /// A connection that has not looked at the file yet.
+    fn bare(&self) -> Result<Connection> {
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let mut connection =
+            Connection::open_with_flags(&self.path, flags).map_err(|cause| unusable(&self.path, cause))?;
+        connection.busy_handler(Some(super::on_busy)).map_err(error)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        Ok(connection)
+    }
+
+    /// Tries again while another process holds the file: SQLite does not wait by itself for all that opening needs.
+    fn patient<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+        let until = Instant::now() + self.options.busy_timeout;
+        loop {
+            match patiently(self.options.busy_timeout, &mut work) {
+                Err(Error::Busy(_)) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+                result => return result,
+            }
+        }
     }
 
     /// Takes the sidecar's lock, or says after `busy_timeout` what it waited for.
     fn lock(&self, operation: FlockOperation, waited_for: &str) -> Result<()> {
         let until = Instant::now() + self.options.busy_timeout;
-        loop {
-            match flock(&self.lock, operation) {
-                Ok(()) => return Ok(()),
-                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy(waited_for.into())),
-                Err(cause) => {
-                    return Err(Error::Unusable(format!("{} cannot be locked: {cause}", self.path.display())));
-                }
+        while !self.try_lock(operation)? {
+            if Instant::now() >= until {
+                return Err(Error::Busy(waited_for.into()));
             }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Takes the sidecar's lock if it is free. Where it is not, a lock that was held before may be lost.
+    fn try_lock(&self, operation: FlockOperation) -> Result<bool> {
+        match flock(&self.lock, operation) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(cause) => Err(Error::Unusable(format!("{} cannot be locked: {cause}", self.path.display()))),
         }
     }
+}
+
+fn settle(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+    connection.pragma_update(None, "fullfsync", durable)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "temp_store", "memory")
 }
 
 /// The path with its folder resolved, so that one file has one name.
@@ -167,6 +195,7 @@ fn version(path: &Path, connection: &Connection) -> Result<usize> {
 /// Brings the tables up to date, in one transaction.
 fn migrate(path: &Path, connection: &Connection) -> Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE").map_err(|cause| unusable(path, cause))?;
+    // The lock was waited for: another process may have done it meanwhile.
     let done = (|| {
         for (index, sql) in MIGRATIONS.iter().enumerate().skip(version(path, connection)?) {
             connection.execute_batch(sql).map_err(error)?;
