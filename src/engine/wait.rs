@@ -135,7 +135,13 @@ impl Engine {
                 (Why::Closed, _) => done(Err(Error::Closed)),
                 // It ended and was queued again meanwhile.
                 (Why::News, Ok((_, false))) => {
-                    engine.enter_await(id, bound, look, ticket, done, true);
+                    let number = engine.enter_await(id, bound, look.clone(), ticket, done, true);
+                    // As at first: an end between this look and that may have been told while nobody waited.
+                    if !matches!(engine.look(&look), Ok((_, false)))
+                        && let Some(call) = engine.upkeep.take(number)
+                    {
+                        call(Why::News);
+                    }
                 }
                 (Why::News | Why::Deadline, seen) => done(seen),
             }

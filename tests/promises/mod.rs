@@ -11,6 +11,7 @@ mod power;
 mod process;
 mod run;
 mod simulation;
+mod threads;
 mod transitions;
 mod waking;
 mod world;
