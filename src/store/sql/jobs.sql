@@ -162,9 +162,9 @@ SELECT {attempt_columns} FROM job_attempt WHERE job_seq = $1 AND attempt = $2;
 SELECT {attempt_columns} FROM job_attempt WHERE request_id = $1 AND ended_at IS NULL;
 
 -- name: list_jobs
--- A page of all jobs, newest first.
+-- A page of all jobs, newest first: in the order of the rows, since any index would have the whole workspace sorted.
 SELECT {job_columns} FROM job
-WHERE workspace_id = $1 AND seq < $2 AND ($3 IS NULL OR status = $3)
+WHERE workspace_id || '' = $1 AND seq < $2 AND ($3 IS NULL OR status = $3)
 ORDER BY seq DESC LIMIT $4;
 
 -- name: list_jobs_by_type
