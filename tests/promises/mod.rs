@@ -7,6 +7,7 @@ mod found;
 mod invariants;
 mod live;
 mod model;
+mod plans;
 mod power;
 mod process;
 mod run;

@@ -112,7 +112,7 @@ fn claims_that_wait_get_every_job_though_others_give_up() {
                 let (ticket, claimed) = wait_for_job(engine, "kind");
                 ticket.inspect(|ticket| ticket.forget());
                 // It may have been given a job before it was forgotten: then it has to do it.
-                if let Ok(Some(lease)) = claimed.recv_timeout(std::time::Duration::from_millis(1)) {
+                if let Ok(Some(lease)) = claimed.recv_timeout(LONG) {
                     finish(engine, lease);
                     done.fetch_add(1, Ordering::Relaxed);
                 }
