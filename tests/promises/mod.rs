@@ -3,6 +3,7 @@
 
 mod commands;
 mod disk;
+mod fence;
 mod found;
 mod invariants;
 mod live;
