@@ -6,7 +6,7 @@ use errand::engine::{
     Bound, Claim, Class, Engine, JobView, NewJob, Result, Settings, Settle, Submit, Ticket, Waited, Work,
 };
 use errand::job::Status;
-use errand::store::Sqlite;
+use errand::store::{self, Rows, Sqlite, Store, Tx};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -33,9 +33,42 @@ impl Live {
     }
 
     pub fn engine(&self) -> Arc<Engine> {
-        let store = Sqlite::open(&self.path(), options()).expect("the store opens");
+        self.start(Arc::new(self.store()))
+    }
+
+    /// An engine that hears nothing of the file: what it wakes by is its own.
+    pub fn deaf_engine(&self) -> Arc<Engine> {
+        self.start(Arc::new(Deaf(self.store())))
+    }
+
+    fn store(&self) -> Sqlite {
+        Sqlite::open(&self.path(), options()).expect("the store opens")
+    }
+
+    fn start(&self, store: Arc<dyn Store>) -> Arc<Engine> {
         let settings = Settings { fallback_poll: None, ..Settings::default() };
-        Engine::start(Arc::new(store), settings).expect("the engine starts")
+        Engine::start(store, settings).expect("the engine starts")
+    }
+}
+
+/// A store that is never told that others have committed.
+struct Deaf(Sqlite);
+
+impl Store for Deaf {
+    fn writer(&self) -> store::Result<Box<dyn Tx>> {
+        self.0.writer()
+    }
+
+    fn reader(&self) -> store::Result<Box<dyn Rows>> {
+        self.0.reader()
+    }
+
+    fn watch(&self, _on_change: Box<dyn Fn() + Send + Sync>) -> store::Result<Box<dyn Send + Sync>> {
+        Ok(Box::new(()))
+    }
+
+    fn announce(&self) -> store::Result<()> {
+        self.0.announce()
     }
 }
 
@@ -111,7 +144,7 @@ pub fn wait_for_end(engine: &Arc<Engine>, job: &str) -> Receiver<Status> {
     let (told, tell) = channel();
     let again = told.clone();
     let id = job.to_string();
-    let look = move |rows: &mut dyn errand::store::Rows, _| {
+    let look = move |rows: &mut dyn Rows, _| {
         let job = rows.job_by_id(&id)?.expect("the job is there");
         Ok((job.facts.status, job.facts.status.is_terminal()))
     };

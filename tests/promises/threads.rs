@@ -61,12 +61,21 @@ fn many_threads_submit_claim_and_settle_and_every_count_is_exact() {
 }
 
 #[test]
-fn an_await_that_begins_at_any_moment_ends() {
+fn an_await_that_begins_at_any_moment_ends_across_processes() {
     let live = Live::new();
-    let engines = [live.engine(), live.engine()];
+    every_await_ends(&live, &[live.engine(), live.engine()]);
+}
+
+#[test]
+fn an_await_that_begins_at_any_moment_ends_where_the_file_cannot_be_watched() {
+    let live = Live::new();
+    every_await_ends(&live, &[live.deaf_engine()]);
+}
+
+fn every_await_ends(live: &Live, engines: &[Arc<Engine>]) {
     let jobs: Vec<String> = (0..60).map(|_| submit(&engines[0], "kind")).collect();
     let ended = AtomicUsize::new(0);
-    together(&engines, 6, |engine, number| {
+    together(engines, 6, |engine, number| {
         if number < 2 {
             while let Ok(Some(lease)) = wait_for_some(engine, &ended, jobs.len()) {
                 finish(engine, lease);
@@ -102,9 +111,18 @@ fn wait_for_some(engine: &Arc<Engine>, ended: &AtomicUsize, all: usize) -> Claim
 #[test]
 fn claims_that_wait_get_every_job_though_others_give_up() {
     let live = Live::new();
-    let engines = [live.engine(), live.engine()];
+    every_job_is_claimed(&live, &[live.engine(), live.engine()]);
+}
+
+#[test]
+fn claims_that_wait_get_every_job_where_the_file_cannot_be_watched() {
+    let live = Live::new();
+    every_job_is_claimed(&live, &[live.deaf_engine()]);
+}
+
+fn every_job_is_claimed(live: &Live, engines: &[Arc<Engine>]) {
     let (jobs, done) = (120, AtomicUsize::new(0));
-    together(&engines, 8, |engine, number| match number {
+    together(engines, 8, |engine, number| match number {
         0 | 1 => (0..jobs / 2).for_each(|_| drop(submit(engine, "kind"))),
         // These wait and think better of it.
         2 | 3 => {
@@ -134,7 +152,7 @@ fn claims_that_wait_get_every_job_though_others_give_up() {
         }
     });
     invariants::assert_hold(&live.path());
-    assert_eq!(numbers(&live, "SELECT count(*) FROM job WHERE status = 'succeeded'"), jobs as i64);
+    assert_eq!(numbers(live, "SELECT count(*) FROM job WHERE status = 'succeeded'"), jobs as i64);
 }
 
 #[test]
