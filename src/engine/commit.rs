@@ -386,6 +386,8 @@ impl Committer {
                 tx.rollback();
             }
             forget_broken(&mut session, &trouble);
+            // Where not even the first could be run, none can.
+            ran.kept = if ran.kept == 0 { group.len() } else { ran.kept };
             ran.trouble = Some(trouble);
         }
         ran

@@ -5,6 +5,7 @@ mod commands;
 mod disk;
 mod fence;
 mod found;
+mod group;
 mod invariants;
 mod live;
 mod model;
