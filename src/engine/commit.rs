@@ -386,6 +386,9 @@ impl Committer {
                 tx.rollback();
             }
             forget_broken(&mut session, &trouble);
+            if ran.kept == 0 {
+                ran.kept = group.len();
+            }
             ran.trouble = Some(trouble);
         }
         ran
@@ -403,7 +406,7 @@ fn forget_broken(session: &mut Option<Box<dyn Tx>>, trouble: &Error) {
 
 /// What became of a group.
 struct Ran {
-    /// How many operations were run, from the first.
+    /// How many operations were run, from the first; all, where the trouble came before any.
     kept: usize,
     trouble: Option<Error>,
     news: News,
