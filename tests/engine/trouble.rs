@@ -3,9 +3,10 @@
 use crate::program::Place;
 use crate::support::{Store, ask, get, text};
 use errand::api::{self, Client, Code, OpenOptions};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,4 +58,30 @@ fn an_end_after_another_jobs_retry_wakes_who_waits_in_another_process() {
     let token = claim();
     place.ask(&["jobs", "complete", &other, "--lease-token", &token]);
     assert_eq!(second.recv_timeout(PATIENCE / 4), Ok(Ok("succeeded".into())));
+}
+
+#[test]
+fn trouble_that_stays_is_told_now_and_then_and_what_waited_goes_on_after_it() {
+    let store = Store::new();
+    let notices = Arc::new(AtomicUsize::new(0));
+    let counted = notices.clone();
+    let sink: api::EventSink = Arc::new(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let options = OpenOptions { on_event: Some(sink), fallback_poll_ms: None, ..OpenOptions::default() };
+    let client = store.open_with(options);
+    let queued = get(&*client, "jobs.create", r#"{:job-type "t"}"#);
+    let id = text(&queued, &["job", "job-id"]);
+    let told = asked(&client, "jobs.await", &format!(r#"{{:job-id "{id}" :interval "1h" :timeout-ms 300000}}"#));
+    let other = rusqlite::Connection::open(store.path()).expect("the store opens");
+    other.execute_batch("ALTER TABLE job RENAME TO away").expect("nobody else writes");
+    let since = Instant::now();
+    while notices.load(Ordering::Relaxed) < 4 {
+        assert!(since.elapsed() < PATIENCE, "nobody was told of the trouble");
+        thread::yield_now();
+    }
+    assert!(since.elapsed() > Duration::from_secs(2), "told four times in {:?}", since.elapsed());
+    other.execute_batch("ALTER TABLE away RENAME TO job").expect("nobody else writes");
+    get(&*client, "jobs.cancel", &format!(r#"{{:job-id "{id}"}}"#));
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Ok("cancelled".into())));
 }
