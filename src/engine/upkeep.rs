@@ -71,6 +71,7 @@ impl Upkeep {
             ended_seq: None,
             sweep_at: Instant::now(),
             poll_at: None,
+            failed: false,
         };
         let thread = std::thread::Builder::new().name("errand-upkeep".into()).spawn(move || keeper.run())?;
         self.state().thread = Some(thread);
@@ -187,6 +188,8 @@ struct Keeper {
     ended_seq: Option<i64>,
     sweep_at: Instant,
     poll_at: Option<Instant>,
+    /// Whether the last round met trouble: what it was to look at is not known to be done.
+    failed: bool,
 }
 
 /// What is to be done in one round.
@@ -203,10 +206,12 @@ impl Keeper {
     fn run(mut self) {
         while let Some(round) = self.next_round() {
             if let Err(error) = self.act(round) {
-                // A fresh connection may help; what waits is looked at again by the poll.
+                // A fresh connection may help; with the next sweep everything is looked at again.
                 self.rows = None;
                 // Its version says nothing about the next one's.
                 self.version = None;
+                self.ended_seq = None;
+                self.failed = true;
                 (self.tell)(Notice { event: "upkeep-failed", message: error.to_string() });
             }
         }
@@ -242,7 +247,9 @@ impl Keeper {
                     ended: std::mem::take(&mut state.ended),
                     overdue,
                     check: std::mem::take(&mut state.check),
-                    outside: std::mem::take(&mut state.outside) || polled,
+                    outside: std::mem::take(&mut state.outside)
+                        || polled
+                        || (swept && std::mem::take(&mut self.failed)),
                     sweep: swept,
                     start_watch,
                 });
@@ -267,20 +274,25 @@ impl Keeper {
     }
 
     fn act(&mut self, round: Round) -> Result<(), Error> {
-        let Round { ended, overdue, mut check, outside, sweep, start_watch } = round;
+        let Round { ended, overdue, check, outside, sweep, start_watch } = round;
         call_all(overdue, Why::Deadline);
         self.wake_ended(ended);
         if start_watch {
             self.start_watch();
         }
-        if outside || start_watch {
+        let looked = self.look(check, outside || start_watch);
+        // Trouble with the one must not keep the other from being done.
+        let swept = if sweep { self.sweep() } else { Ok(()) };
+        looked.and(swept)
+    }
+
+    /// Wakes whom there is something for: in the queues to be checked, and by what other processes did.
+    fn look(&mut self, mut check: Vec<Queue>, outside: bool) -> Result<(), Error> {
+        if outside {
             check.extend(self.look_outside()?);
         }
         for queue in unique(check) {
             self.wake_claims(&queue)?;
-        }
-        if sweep {
-            self.sweep()?;
         }
         Ok(())
     }
@@ -374,6 +386,8 @@ impl Keeper {
     }
 
     fn sweep(&mut self) -> Result<(), Error> {
+        // Set first: where the store fails, it is not asked again at once.
+        self.sweep_at = Instant::now() + SWEEP;
         let now_ms = self.committer.now().store_ms;
         let next = self.rows()?.next_expiry()?;
         let wait = match next {

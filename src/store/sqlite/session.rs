@@ -187,8 +187,7 @@ impl Rows for Session {
 
     fn ended_since(&mut self, ended_seq: i64) -> Result<(Vec<String>, i64)> {
         let read = |row: &Row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
-        let mut ended = self.all(sql::LIST_JOBS_ENDED_SINCE, [ended_seq], read)?;
-        ended.extend(self.all(sql::LIST_BATCHES_ENDED_SINCE, [ended_seq], read)?);
+        let ended = self.all(sql::LIST_ENDED_SINCE, [ended_seq], read)?;
         let last = ended.iter().map(|(_, number)| *number).max().unwrap_or(ended_seq);
         Ok((ended.into_iter().map(|(id, _)| id).collect(), last))
     }
