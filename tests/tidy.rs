@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Where each outside crate of Cargo.toml may be named: prefixes of paths below src/.
 const CRATES: &[(&str, &[&str])] = &[
+    ("bytes", &["http/"]),
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("comfy_table", &["cli/"]),
@@ -34,6 +35,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("notify", &["store/sqlite/mod.rs"]),
     ("num_bigint", &["value/"]),
     ("num_integer", &["value/"]),
+    ("reqwest", &["http/client"]),
     // The help only asks for its version.
     ("rusqlite", &["store/sqlite", "cli/help.rs"]),
     ("rustix", &["engine/clock.rs", "store/sqlite/", "worker/"]),
@@ -43,7 +45,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("strsim", &["api/"]),
     ("thiserror", &[""]),
     ("tokio", &["http/", "worker/"]),
-    ("uuid", &["engine/", "value/", "worker/"]),
+    ("uuid", &["engine/", "http/", "value/", "worker/"]),
 ];
 
 /// Files that may hold unsafe code.

@@ -2,6 +2,7 @@
 //! surface asks. It does not know HTTP, JNI or argv.
 
 mod args;
+mod checked;
 mod command;
 mod embedded;
 mod error;
@@ -11,9 +12,11 @@ mod step;
 mod view;
 
 pub use args::duration_ms;
+pub use checked::{Checked, Waits, checked, reply_data};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
 pub use embedded::{EventSink, OpenOptions, open, open_fields};
 pub use error::{CODES, Code, CodeRow, Error};
+pub use options::RemoteOptions;
 pub use step::{STEP_OPS, StepOp, step};
 
 use crate::value::Value;

@@ -2,7 +2,8 @@
 //! It does not ask anything of them.
 
 use super::source;
-use crate::api::{self, Client, Code, Error, OpenOptions};
+use crate::api::{self, Client, Code, Error, OpenOptions, RemoteOptions};
+use crate::http;
 use clap::{Arg, ArgMatches, value_parser};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,12 +63,11 @@ pub fn connect(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>
     let errand = (variable("ERRAND_DB").map(PathBuf::from), variable("ERRAND_API_URL"));
     match choose(flags, errand, variable("BREYTA_API_URL"))? {
         Choice::Store(path) => open_store(&path, workspace(matches), missing),
-        Choice::Url(url) => Err(Error::new(
-            Code::InvalidArgument,
-            format!(
-                "control plane \"{url}\" cannot be used yet: the HTTP client follows with the control plane; name a store with --db"
-            ),
-        )),
+        Choice::Url(url) => {
+            let options =
+                RemoteOptions { workspace: workspace(matches), api_key: api_key(matches)?, ..RemoteOptions::default() };
+            http::connect(&url, options)
+        }
     }
 }
 
@@ -83,17 +83,13 @@ fn choose(
                 let text = format!("{names} are both given: jobs are in a store or behind a control plane, name one");
                 return Err(Error::new(Code::InvalidArgument, text));
             }
-            (Some(path), None) if is_url(&path) => return Ok(Choice::Url(path.to_string_lossy().into_owned())),
+            (Some(path), None) if http::is_url(&path.to_string_lossy()) => return Ok(Choice::Url(path.to_string_lossy().into_owned())),
             (Some(path), None) => return Ok(Choice::Store(path)),
             (None, Some(url)) => return Ok(Choice::Url(url)),
             (None, None) => {}
         }
     }
     Ok(Choice::Store(DEFAULT_STORE.into()))
-}
-
-fn is_url(path: &Path) -> bool {
-    ["http://", "https://"].iter().any(|scheme| path.to_string_lossy().starts_with(scheme))
 }
 
 fn open_store(path: &Path, workspace: String, missing: Missing) -> Result<Arc<dyn Client>, Error> {
