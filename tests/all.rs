@@ -3,6 +3,7 @@
 mod cli;
 mod engine;
 mod program;
+mod scenarios;
 mod support;
 mod tidy;
 mod worker;
