@@ -3,6 +3,7 @@
 mod cli;
 mod engine;
 mod program;
+mod remote;
 mod scenarios;
 mod support;
 mod tidy;

@@ -48,11 +48,7 @@ fn growth_value(growth: Growth, max: Option<i64>) -> Value {
         Growth::Linear(factor) => ("linear", Some(factor)),
         Growth::Exponential(factor) => ("exponential", Some(factor)),
     };
-    MapBuilder::new()
-        .put("type", kind)
-        .put_some("factor", factor.map(Value::Double))
-        .put_some("max", max)
-        .build()
+    MapBuilder::new().put("type", kind).put_some("factor", factor.map(Value::Double)).put_some("max", max).build()
 }
 
 /// The checked arguments of one call.

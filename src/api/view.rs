@@ -10,17 +10,8 @@ use crate::value::{MapBuilder, Value, edn};
 const WORKER_KEYS: [&str; 1] = ["worker-id"];
 
 /// What in a reply stands for text: the caller's own data, and maps whose keys alone are ours.
-pub const KEPT: [&str; 9] = [
-    "payload",
-    "metadata",
-    "worker-labels",
-    "details",
-    "metrics",
-    "outputs",
-    "error",
-    ARTIFACTS,
-    WORKER_INFO,
-];
+pub const KEPT: [&str; 9] =
+    ["payload", "metadata", "worker-labels", "details", "metrics", "outputs", "error", ARTIFACTS, WORKER_INFO];
 
 const ARTIFACTS: &str = "artifacts";
 const WORKER_INFO: &str = "worker-info";
@@ -28,9 +19,7 @@ const WORKER_INFO: &str = "worker-info";
 /// A reply that was read back with `KEPT` as text, as it was.
 pub fn reshaped(reply: Value) -> Value {
     match reply {
-        Value::Map(entries) => {
-            Value::Map(entries.into_iter().map(|(key, value)| reshaped_entry(key, value)).collect())
-        }
+        Value::Map(entries) => Value::Map(entries.into_iter().map(|(key, value)| reshaped_entry(key, value)).collect()),
         Value::Vector(items) => Value::Vector(items.into_iter().map(reshaped).collect()),
         other => other,
     }
@@ -40,7 +29,9 @@ fn reshaped_entry(key: Value, value: Value) -> (Value, Value) {
     let value = match (&key, value) {
         (Value::Keyword(name), Value::Text(text)) if name == WORKER_INFO => tree(&text),
         (Value::Keyword(name), Value::Text(text)) if name == ARTIFACTS => match edn::read(&text) {
-            Ok(Value::Vector(items)) => Value::Vector(items.iter().map(|item| tree(&edn::write(item).into())).collect()),
+            Ok(Value::Vector(items)) => {
+                Value::Vector(items.iter().map(|item| tree(&edn::write(item).into())).collect())
+            }
             Ok(_) | Err(_) => Value::Text(text),
         },
         (_, value) => reshaped(value),

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const DEFAULT_STORE: &str = "errand.db";
+/// Set inside a handler.
+pub const JOB_DIR: [&str; 2] = ["ERRAND_JOB_DIR", "BREYTA_JOB_DIR"];
+const HANDLER_RETRY_MS: u64 = 30_000;
 const DEFAULT_WORKSPACE: &str = "default";
 
 /// The flags of every command that say where the jobs are.
@@ -64,9 +67,10 @@ pub fn connect(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>
     match choose(flags, errand, variable("BREYTA_API_URL"))? {
         Choice::Store(path) => open_store(&path, workspace(matches), missing),
         Choice::Url(url) => {
-            let options =
-                RemoteOptions { workspace: workspace(matches), api_key: api_key(matches)?, ..RemoteOptions::default() };
-            http::connect(&url, options)
+            // Inside a handler a restart is ridden out, as its worker does.
+            let retry_for_ms = JOB_DIR.iter().find_map(|name| variable(name)).map(|_| HANDLER_RETRY_MS);
+            let api_key = api_key(matches)?;
+            http::connect(&url, RemoteOptions { workspace: workspace(matches), api_key, retry_for_ms })
         }
     }
 }
@@ -83,7 +87,9 @@ fn choose(
                 let text = format!("{names} are both given: jobs are in a store or behind a control plane, name one");
                 return Err(Error::new(Code::InvalidArgument, text));
             }
-            (Some(path), None) if http::is_url(&path.to_string_lossy()) => return Ok(Choice::Url(path.to_string_lossy().into_owned())),
+            (Some(path), None) if http::is_url(&path.to_string_lossy()) => {
+                return Ok(Choice::Url(path.to_string_lossy().into_owned()));
+            }
             (Some(path), None) => return Ok(Choice::Store(path)),
             (None, Some(url)) => return Ok(Choice::Url(url)),
             (None, None) => {}

@@ -68,7 +68,13 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
         ("status".to_owned(), "started".into()),
         ("message".to_owned(), format!("started handler {name}").into()),
     ]);
-    let around = Surroundings { client: &worker.client, job, drain: worker.drain.clone(), grace: worker.setup.grace };
+    let around = Surroundings {
+        client: &worker.client,
+        job,
+        drain: worker.drain.clone(),
+        paused: &worker.paused,
+        grace: worker.setup.grace,
+    };
     match watch(around, lease, &mut handler, started).await {
         Err(e) => Some(Verdict::fail("handler_failed", &format!("handler cannot be waited for: {e}"))),
         Ok((exit, None)) => Some(judge(exit.into(), result::read(&folder.result_file()), worker_info)),

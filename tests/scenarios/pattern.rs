@@ -16,9 +16,9 @@ impl Bound {
             Value::Symbol(name) if name.starts_with('?') => {
                 self.0.get(&**name).cloned().unwrap_or_else(|| panic!("{name} is not bound yet"))
             }
-            Value::Map(entries) => Value::Map(
-                entries.iter().map(|(key, value)| (key.clone(), self.filled(value))).collect(),
-            ),
+            Value::Map(entries) => {
+                Value::Map(entries.iter().map(|(key, value)| (key.clone(), self.filled(value))).collect())
+            }
             Value::Vector(items) => Value::Vector(each(items)),
             Value::List(items) => Value::List(each(items)),
             other => other.clone(),

@@ -190,7 +190,8 @@ pub struct Shell {
 impl Shell {
     fn argv(&self, name: &str, args: &Value) -> Option<Vec<String>> {
         let row = command(name).expect("a scenario asks for commands of the table");
-        let mut words: Vec<String> = name.split('.').map(|word| if word == "get" { "show" } else { word }.into()).collect();
+        let mut words: Vec<String> =
+            name.split('.').map(|word| if word == "get" { "show" } else { word }.into()).collect();
         let subject = subject(name);
         let Value::Map(entries) = args else { panic!("arguments are a map") };
         for (key, value) in entries {
@@ -271,4 +272,3 @@ impl Asked for Shell {
         Some(Err(Told { code, message, details: Some(details.unwrap_or(Value::Map(Vec::new()))) }))
     }
 }
-

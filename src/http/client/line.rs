@@ -207,7 +207,10 @@ fn commands_url(url: &str) -> Result<Url, Error> {
         () if !matches!(parsed.scheme(), "http" | "https") => "allowed: http:// or https://",
         () if parsed.host_str().is_none() => "it names no host",
         () if !parsed.username().is_empty() || parsed.password().is_some() => {
-            return Err(Error::new(Code::InvalidArgument, "control plane's address holds a secret; give it as the key"));
+            return Err(Error::new(
+                Code::InvalidArgument,
+                "control plane's address holds a secret; give it as the key",
+            ));
         }
         () if parsed.query().is_some() || parsed.fragment().is_some() => "it may not have a query or a fragment",
         () => "",

@@ -19,14 +19,14 @@
         scenario (edn/read-string {:default tagged-literal} (slurp file))]
     (assoc scenario :file (.getName file))))
 
-(defn- bound? [x]
+(defn- variable? [x]
   (and (symbol? x) (str/starts-with? (name x) "?")))
 
 (defn- filled
   "The value with every bound name replaced."
   [bound x]
   (cond
-    (bound? x) (get bound x)
+    (variable? x) (get bound x)
     (map? x) (update-vals x (partial filled bound))
     (vector? x) (mapv (partial filled bound) x)
     :else x))
@@ -48,8 +48,8 @@
   (let [each (fn [f] (fn [bound x] (let [met (f bound x)] (if (reduced? met) (reduced met) met))))]
     (cond
       (= '_ pattern) bound
-      (and (bound? pattern) (not (contains? bound pattern))) (assoc bound pattern value)
-      (bound? pattern) (if (= (bound pattern) value)
+      (and (variable? pattern) (not (contains? bound pattern))) (assoc bound pattern value)
+      (variable? pattern) (if (= (bound pattern) value)
                          bound
                          (reduced {:differs path :is value :not (bound pattern)}))
       (and (map? pattern) (map? value)) (reduce (each #(meet-entry %1 %2 value path)) bound pattern)
