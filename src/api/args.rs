@@ -18,6 +18,7 @@ pub enum Arg {
     Jobs(Vec<NewJob>),
     Artifacts(Vec<Artifact>),
     Growth(Growth, Option<i64>),
+    Words(Vec<String>),
 }
 
 impl Arg {
@@ -27,6 +28,7 @@ impl Arg {
             Arg::Int(int) => Value::Int(*int),
             Arg::Bool(flag) => Value::Bool(*flag),
             Arg::Open(text) => Value::Text(text.clone()),
+            Arg::Words(words) => Value::Vector(words.iter().map(|word| Value::str(word.as_str())).collect()),
             Arg::Jobs(jobs) => Value::Vector(jobs.iter().map(job_value).collect()),
             Arg::Artifacts(all) => Value::Vector(all.iter().map(|one| Value::Text(one.artifact.clone())).collect()),
             Arg::Growth(growth, max) => growth_value(*growth, *max),
@@ -142,6 +144,13 @@ impl Args {
         }
     }
 
+    pub fn words(&self, name: &'static str) -> Option<Vec<String>> {
+        match self.get(name) {
+            Some(Arg::Words(words)) => Some(words.clone()),
+            _ => None,
+        }
+    }
+
     pub fn growth(&self) -> Option<(Growth, Option<i64>)> {
         match self.get("backoff") {
             Some(Arg::Growth(growth, max)) => Some((*growth, *max)),
@@ -199,6 +208,15 @@ pub fn spell(name: &str, names: Names) -> String {
         Names::Clojure => format!(":{name}"),
         Names::Json => camel(name),
         Names::Flag => format!("--{}", name.trim_end_matches('?')),
+    }
+}
+
+/// A name of ours as a key of a caller's arguments.
+pub fn spell_key(name: &'static str, names: Names) -> Value {
+    match names {
+        Names::Clojure => Value::key(name),
+        Names::Json => Value::str(camel(name)),
+        Names::Flag => Value::str(name),
     }
 }
 
@@ -275,7 +293,40 @@ pub fn check(kind: Kind, value: &Value, place: &Place) -> Result<Arg, Error> {
         Kind::Jobs => jobs(value, place),
         Kind::Artifacts => artifacts(value, place),
         Kind::Backoff => backoff(value, place),
+        Kind::Words(allowed) => words(value, place, |item, place| word(item, allowed, place)),
+        Kind::JobTypes => words(value, place, job_type),
+        Kind::Instant => instant(value, place),
     }
+}
+
+fn words(value: &Value, place: &Place, each: impl Fn(&Value, &Place) -> Result<Arg, Error>) -> Result<Arg, Error> {
+    let (Value::Vector(items) | Value::List(items) | Value::Set(items)) = value else {
+        return Err(place.invalid(format!("is {}; allowed: a list of text", shown(value))));
+    };
+    if items.len() > limits::WORDS_MAX {
+        return Err(place.invalid(format!("has {} entries; at most {} are allowed", items.len(), limits::WORDS_MAX)));
+    }
+    let mut words = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        match each(item, &place.index(index))? {
+            Arg::Text(word) if !words.contains(&word) => words.push(word),
+            _ => {}
+        }
+    }
+    Ok(Arg::Words(words))
+}
+
+fn instant(value: &Value, place: &Place) -> Result<Arg, Error> {
+    let ms = match value {
+        Value::Inst(ms) => Some(*ms),
+        Value::Str(text) => match edn::read(&format!("#inst \"{text}\"")) {
+            Ok(Value::Inst(ms)) => Some(ms),
+            Ok(_) | Err(_) => None,
+        },
+        _ => None,
+    };
+    let told = || place.invalid(format!("is {}; allowed: an instant such as 2026-05-01T12:00:00Z", shown(value)));
+    ms.map(Arg::Int).ok_or_else(told)
 }
 
 fn text(value: &Value, min: usize, max: usize, place: &Place) -> Result<Arg, Error> {

@@ -2,7 +2,7 @@
 //! It does not ask anything of them.
 
 use super::source;
-use crate::api::{self, Client, Code, Error, OpenOptions, RemoteOptions};
+use crate::api::{self, Client, Code, Error, EventSink, Host, OpenOptions, RemoteOptions};
 use crate::http;
 use clap::{Arg, ArgMatches, value_parser};
 use std::path::{Path, PathBuf};
@@ -75,6 +75,33 @@ pub fn connect(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>
     }
 }
 
+/// Opens the store that the flags and the environment name, for what is done to the store itself.
+pub fn connect_store(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>, Error> {
+    open_store(&store(matches)?, workspace(matches), missing)
+}
+
+/// The store that is named. A URL in the environment says where other commands ask.
+fn store(matches: &ArgMatches) -> Result<PathBuf, Error> {
+    let flags = (matches.get_one::<PathBuf>("db").cloned(), matches.get_one::<String>("api").cloned());
+    match choose(flags, (variable("ERRAND_DB").map(PathBuf::from), None), None)? {
+        Choice::Store(path) => Ok(path),
+        Choice::Url(url) => {
+            let text = format!("control plane \"{url}\" is no store: name one with --db");
+            Err(Error::new(Code::InvalidArgument, text))
+        }
+    }
+}
+
+/// Opens the store that the flags and the environment name, to serve it to others.
+pub fn serve(matches: &ArgMatches, missing: Missing, on_event: EventSink) -> Result<Arc<Host>, Error> {
+    let path = absolute(&store(matches)?)?;
+    let made = missing == Missing::Make && !path.exists();
+    let create = missing == Missing::Make;
+    let host = api::open_host(&path, &OpenOptions { create, on_event: Some(on_event), ..OpenOptions::default() })?;
+    tell_made(made, &path);
+    Ok(host)
+}
+
 fn choose(
     flags: (Option<PathBuf>, Option<String>),
     errand: (Option<PathBuf>, Option<String>),
@@ -99,16 +126,23 @@ fn choose(
 }
 
 fn open_store(path: &Path, workspace: String, missing: Missing) -> Result<Arc<dyn Client>, Error> {
-    let path = std::path::absolute(path).map_err(|e| {
-        Error::new(Code::InvalidArgument, format!("store \"{}\" cannot be resolved: {e}", path.display()))
-    })?;
+    let path = absolute(path)?;
     let made = missing == Missing::Make && !path.exists();
     let options = OpenOptions { workspace, create: missing == Missing::Make, ..OpenOptions::default() };
     let client = api::open(&path, options)?;
+    tell_made(made, &path);
+    Ok(client)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    let wrong = |e| format!("store \"{}\" cannot be resolved: {e}", path.display());
+    std::path::absolute(path).map_err(|e| Error::new(Code::InvalidArgument, wrong(e)))
+}
+
+fn tell_made(made: bool, path: &Path) {
     if made {
         super::output::note(&format!("made the store {}", path.display()));
     }
-    Ok(client)
 }
 
 #[cfg(test)]

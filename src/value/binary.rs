@@ -30,6 +30,9 @@
 mod reader;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use super::stream::feed;
 use super::tree::Tree;
 use super::{Fault, Value};

@@ -4,6 +4,9 @@
 mod reader;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use super::stream::feed;
 use super::tree::Tree;
 use super::{Fault, Value, camel, edn};
@@ -42,15 +45,6 @@ fn written(value: &Value, mut writer: Writer) -> String {
     match feed(value, &mut writer) {
         Ok(()) => writer.finish(),
         Err(wrong) => unreachable!("a value has a JSON form: {}", wrong.message),
-    }
-}
-
-/// What a map key of the caller's is called in JSON.
-pub(super) fn key_name(key: &Value) -> String {
-    match key {
-        Value::Keyword(name) | Value::Symbol(name) => name.to_string(),
-        Value::Str(text) => text.to_string(),
-        other => edn::write(other),
     }
 }
 

@@ -53,7 +53,7 @@ fn distinct<T>(items: Vec<T>, key: impl Fn(&T) -> &Value) -> Vec<T> {
     let mut seen = std::collections::HashSet::new();
     let is_new = |item: &T| {
         let text = edn::canonical(&edn::write(key(item))).unwrap();
-        seen.insert(format!("json {}", json::key_name(key(item)))) && seen.insert(text)
+        seen.insert(format!("json {}", json_name(key(item)))) && seen.insert(text)
     };
     items
         .into_iter()
@@ -62,6 +62,14 @@ fn distinct<T>(items: Vec<T>, key: impl Fn(&T) -> &Value) -> Vec<T> {
             move |item| is_new(item)
         })
         .collect()
+}
+
+fn json_name(key: &Value) -> String {
+    match key {
+        Value::Keyword(name) | Value::Symbol(name) => name.to_string(),
+        Value::Str(text) => text.to_string(),
+        other => edn::write(other),
+    }
 }
 
 fn to_binary(value: &Value) -> Vec<u8> {

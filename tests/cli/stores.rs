@@ -52,6 +52,14 @@ fn a_control_plane_cannot_be_used_yet_and_that_is_said() {
 }
 
 #[test]
+fn an_address_of_a_database_server_is_not_taken_for_a_file_and_not_shown() {
+    let place = Place::new();
+    let error = place.refusal(2, &["jobs", "create", "--type", "t", "--db", "postgres://user:secret@host/x"]);
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("PostgreSQL") && !message.contains("secret"), "{message}");
+}
+
+#[test]
 fn workspaces_do_not_see_each_other() {
     let place = Place::new();
     let id = place.create(&["--workspace", "one"]);

@@ -125,10 +125,21 @@ fn kept_job_directories_stay_where_the_summary_says() {
 #[test]
 fn once_on_an_empty_queue_looks_once_and_ends() {
     let place = Place::new();
-    let summary = place.work_once(&place.script("h.sh", "exit 0"), &["--batch-id", "none"]);
+    let summary = place.work_once(&place.script("h.sh", "exit 0"), &[]);
     assert_eq!((&summary["handledCount"], &summary["idlePolls"]), (&json!(0), &json!(1)));
-    assert_eq!(summary["batchId"], "none");
     assert!(place.store().exists());
+}
+
+#[test]
+fn a_worker_of_a_batch_takes_only_its_jobs() {
+    let place = Place::new();
+    let other = place.create(&[]);
+    let batch = place.ask(&["jobs", "batches", "create", "--type", "t", "--job", "{}"])["batch"]["batchId"].clone();
+    let handler = place.script("h.sh", "exit 0");
+    let summary = place.work_once(&handler, &["--batch-id", batch.as_str().unwrap()]);
+    assert_eq!((&summary["batchId"], &summary["lastJob"]["batchId"]), (&batch, &batch));
+    assert_eq!(place.job(&other)["status"], "queued");
+    place.refusal(4, &["jobs", "worker", "run", "--type", "t", "--handler", &handler, "--batch-id", "none"]);
 }
 
 #[test]

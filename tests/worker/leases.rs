@@ -1,8 +1,9 @@
 //! Workers that are lost, and workers that come back too late.
 
-use crate::program::{Place, eventually, runs};
+use crate::program::{Place, Worker, eventually, runs};
 use rustix::process::Signal;
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_job_of_a_killed_worker_is_claimed_again_after_its_lease() {
@@ -46,6 +47,20 @@ fn a_lease_is_kept_by_heartbeats_for_as_long_as_the_handler_runs() {
     worker.drained();
 }
 
+/// Stops a worker at a moment at which it holds no lock of the store, or nobody could go on.
+fn freeze(place: &Place, worker: &Worker) {
+    let store = rusqlite::Connection::open(place.store()).unwrap();
+    store.busy_timeout(Duration::from_millis(50)).unwrap();
+    eventually("the worker is stopped outside of a transaction", || {
+        worker.signal(Signal::STOP);
+        let is_free = store.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+        if !is_free {
+            worker.signal(Signal::CONT);
+        }
+        is_free
+    });
+}
+
 #[test]
 fn a_worker_that_slept_through_its_lease_stops_its_handler_and_reports_nothing() {
     let place = Place::new();
@@ -56,7 +71,7 @@ fn a_worker_that_slept_through_its_lease_stops_its_handler_and_reports_nothing()
         &["--lease-duration", "1s", "--worker-id", "stale"],
     );
     let handler = ready.hear();
-    stale.signal(Signal::STOP);
+    freeze(&place, &stale);
     let fresh = place.worker(
         &place.script("second.sh", "echo > again; read x < go; errand jobs worker finish --summary fresh"),
         &["--worker-id", "fresh"],
@@ -71,6 +86,32 @@ fn a_worker_that_slept_through_its_lease_stops_its_handler_and_reports_nothing()
     let job = place.ended(&id);
     assert_eq!((&job["result"]["summary"], &job["attempt"]), (&json!("fresh"), &json!(2)), "{job}");
     fresh.drained();
+}
+
+#[test]
+fn a_handler_is_gone_before_a_lease_that_cannot_be_renewed_is_over() {
+    const LEASE: Duration = Duration::from_secs(3);
+    let place = Place::new();
+    let id = place.create(&[]);
+    let ready = place.pipe("ready");
+    let worker = place.worker(
+        &place.script(
+            "h.sh",
+            "[ $ERRAND_JOB_ATTEMPT = 1 ] || exit 0; trap '' TERM; echo $$ > ready; while :; do sleep 1000; done",
+        ),
+        &["--lease-duration", "3s", "--grace", "1h"],
+    );
+    let handler = ready.hear();
+    let store = rusqlite::Connection::open(place.store()).unwrap();
+    store.busy_timeout(LEASE).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let locked = Instant::now();
+    eventually("the handler was killed", || !runs(&handler));
+    assert!(locked.elapsed() < LEASE, "{:?}", locked.elapsed());
+    store.execute_batch("ROLLBACK").unwrap();
+    let job = place.ended(&id);
+    assert_eq!((&job["status"], &job["attempt"]), (&json!("succeeded"), &json!(2)), "{job}");
+    worker.drained();
 }
 
 #[test]

@@ -146,6 +146,9 @@ impl Head {
         if let Some(Value::Map(details)) = field(error, "details").map(opened) {
             told.details = details.into_iter().filter_map(|(key, value)| Some((name_of(key)?, value))).collect();
         }
+        if let Some(Value::Vector(path)) = field(error, "path") {
+            told.path = path.clone();
+        }
         Fault { error: told, again: matches!(self.status, 502..=504), after: self.after, answered: true }
     }
 

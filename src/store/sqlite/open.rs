@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// "ERND": marks a SQLite file as ours.
 const APPLICATION_ID: i32 = 0x4552_4e44;
 
+/// Between two tries for the sidecar's lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
 /// A file that is open, with the lock that says so to others.
 pub struct OpenFile {
     pub path: PathBuf,
@@ -36,11 +39,19 @@ pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
     let name = file.path.display();
     file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
     let connection = file.bare()?;
-    if file.patient(|| version(&file.path, &connection))? < MIGRATIONS.len() {
-        let waited = format!("{name} has an older schema and is open in an older program: close that, then open again");
-        file.lock(FlockOperation::NonBlockingLockExclusive, &waited)?;
-        file.patient(|| settle(&connection, options.durable).map_err(|cause| unusable(&file.path, cause)))?;
-        migrate(&file.path, &connection)?;
+    let until = Instant::now() + options.busy_timeout;
+    while file.patient(|| version(&file.path, &connection))? < MIGRATIONS.len() {
+        // Another process may be at it: then it is done when the lock is free, or others share it already.
+        if file.try_lock(FlockOperation::NonBlockingLockExclusive)? {
+            file.patient(|| settle(&connection, options.durable).map_err(|cause| unusable(&file.path, cause)))?;
+            migrate(&file.path, &connection)?;
+        } else if Instant::now() >= until {
+            return Err(Error::Busy(format!(
+                "{name} has an older schema and is open in an older program: close that, then open again"
+            )));
+        } else {
+            std::thread::sleep(LOCK_PAUSE);
+        }
         file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
     }
     Ok(file)
@@ -87,17 +98,21 @@ impl OpenFile {
     /// Takes the sidecar's lock, or says after `busy_timeout` what it waited for.
     fn lock(&self, operation: FlockOperation, waited_for: &str) -> Result<()> {
         let until = Instant::now() + self.options.busy_timeout;
-        loop {
-            match flock(&self.lock, operation) {
-                Ok(()) => return Ok(()),
-                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy(waited_for.into())),
-                Err(cause) => {
-                    return Err(Error::Unusable(format!("{} cannot be locked: {cause}", self.path.display())));
-                }
+        while !self.try_lock(operation)? {
+            if Instant::now() >= until {
+                return Err(Error::Busy(waited_for.into()));
             }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Takes the sidecar's lock if it is free. Where it is not, a lock that was held before may be lost.
+    fn try_lock(&self, operation: FlockOperation) -> Result<bool> {
+        match flock(&self.lock, operation) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(cause) => Err(Error::Unusable(format!("{} cannot be locked: {cause}", self.path.display()))),
         }
     }
 }

@@ -239,7 +239,7 @@ impl<'b> Reader<'b> {
 
     fn key_at(&self, at: usize) -> Option<Value> {
         let mut reader = Reader { bytes: self.bytes, at, frames: Vec::new() };
-        let mut tree = Tree::new(&[]);
+        let mut tree = Tree::trusting();
         reader.run(&mut tree).ok()?;
         Some(tree.finish())
     }

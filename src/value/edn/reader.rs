@@ -429,7 +429,7 @@ impl<'t> Reader<'t> {
 
     fn key_of(&self, frame: &Frame<'t>) -> Option<Value> {
         let mut reader = Reader::new(&self.text[frame.key_at..]);
-        let mut tree = Tree::new(&[]);
+        let mut tree = Tree::trusting();
         // The key is read as if it stood in its map, for the namespace.
         let holder = Frame { form: Form::Map, count: 0, key_at: 0, namespace: frame.namespace };
         reader.frames.push(holder);

@@ -11,6 +11,7 @@ pub(in crate::value) struct TextWriter {
     /// Where the keys of open maps and the elements of open sets stand in `out`.
     keys: Vec<(usize, usize)>,
     checks: bool,
+    compared: keys::Compared,
 }
 
 struct Frame {
@@ -33,7 +34,13 @@ enum Form {
 impl TextWriter {
     /// For a value that was checked before.
     pub fn plain() -> TextWriter {
-        TextWriter { out: String::new(), frames: Vec::new(), keys: Vec::new(), checks: false }
+        TextWriter {
+            out: String::new(),
+            frames: Vec::new(),
+            keys: Vec::new(),
+            checks: false,
+            compared: keys::Compared::default(),
+        }
     }
 
     /// Refuses what is too deep, has a key or element twice, or has keys that collide as JSON.
@@ -77,7 +84,10 @@ impl TextWriter {
             return Ok(());
         }
         let texts: Vec<&str> = self.keys[frame.keys_at..].iter().map(|&(start, end)| &self.out[start..end]).collect();
-        if frame.form == Form::Map { keys::distinct_key_texts(&texts) } else { keys::distinct_element_texts(&texts) }?;
+        match frame.form {
+            Form::Map => keys::distinct_key_texts(&texts, &mut self.compared)?,
+            _ => keys::distinct_element_texts(&texts, &mut self.compared)?,
+        }
         self.keys.truncate(frame.keys_at);
         Ok(())
     }

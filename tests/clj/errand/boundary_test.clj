@@ -71,10 +71,10 @@
     (or (symbol? key) (string? key) (char? key)) (str key)
     :else (printed key)))
 
-(defn- equal-to-itself?
-  "Whether a value that is read again can be found in a set: nothing in it is NaN."
+(defn- fit-for-a-key?
+  "Whether a value that is read again is found in a set: nothing in it is NaN."
   [value]
-  (not (str/includes? (printed value) "##NaN")))
+  (not (re-find #"##NaN" (printed value))))
 
 (defn- without-collisions [entries]
   (into {} (vals (into {} (map (juxt (comp json-key first) identity)) entries))))
@@ -84,8 +84,8 @@
    (fn [inner]
      (gen/one-of [(gen/vector inner 0 6)
                   (gen/fmap #(apply list %) (gen/vector inner 0 6))
-                  (gen/fmap set (gen/vector (gen/such-that equal-to-itself? inner 100) 0 6))
-                  (gen/fmap without-collisions (gen/vector (gen/tuple (gen/such-that equal-to-itself? inner 100) inner) 0 6))
+                  (gen/fmap set (gen/vector (gen/such-that fit-for-a-key? inner 100) 0 6))
+                  (gen/fmap without-collisions (gen/vector (gen/tuple (gen/such-that fit-for-a-key? inner 100) inner) 0 6))
                   (gen/fmap (fn [[tag value]] (tagged-literal tag value))
                             (gen/tuple (gen/elements '[my/tag a.b/c-d]) inner))]))
    (gen/one-of [gen-scalar (gen/such-that some? gen-number)])))
@@ -213,6 +213,44 @@
         (is (every? ended? threads))
         (is (= {"cancelled" 2000} (frequencies @results)))))))
 
+(deftest an-executor-that-takes-nothing-more-fails-the-future
+  (with-engine [_]
+    (let [executor (doto (java.util.concurrent.Executors/newSingleThreadExecutor) (.shutdown))
+          {:keys [job-id]} (errand/submit {:job-type "t"})
+          waiting (errand/await-async job-id {:executor executor})]
+      (errand/cancel! job-id)
+      (is (instance? java.util.concurrent.RejectedExecutionException (ex-cause (thrown (within waiting))))))))
+
+(deftest a-cancelled-future-ends-its-wait
+  (with-engine [_]
+    (let [{:keys [job-id]} (errand/submit {:job-type "t"})
+          waiting ^CompletableFuture (errand/await-async job-id {:timeout "1h"})]
+      (is (true? (.cancel waiting true)))
+      (is (instance? java.util.concurrent.CancellationException (thrown (within waiting))))
+      (is (= "queued" (:status (errand/job job-id)))))))
+
+;; Bytes
+
+(deftest bytes-that-are-no-message-are-errors-and-the-jvm-lives
+  (with-engine [engine]
+    (let [random (java.util.Random. 7)
+          handle (.handle ^errand.impl.Engine engine)
+          job ^bytes (errand.impl.Codec/encode {:job-type "t" :payload {:a [1 2 {:b "c"}]}} {"payload" 1000})
+          answer (fn [^errand.impl.Pending pending] (aget ^bytes (errand.impl.Native/await pending) 0))
+          broken (fn []
+                   (let [bytes (aclone job)]
+                     (dotimes [_ (inc (.nextInt random 4))]
+                       (aset-byte bytes (.nextInt random (alength bytes)) (unchecked-byte (.nextInt random 256))))
+                     (java.util.Arrays/copyOf bytes (.nextInt random (inc (alength bytes))))))]
+      (dotimes [_ 3000]
+        (is (contains? #{0 1} (answer (errand.impl.Native/call handle (.nextInt random 20) (broken)))))
+        (is (contains? #{0 1} (answer (errand.impl.Native/step handle (broken) (broken))))))
+      (is (= 1 (answer (errand.impl.Native/call handle 7777 job))))
+      (is (= 1 (answer (errand.impl.Native/call handle -1 job))))
+      (is (= 1 (answer (errand.impl.Native/call (inc handle) 0 job))))
+      (is (instance? RuntimeException (thrown (errand.impl.Native/call handle 0 nil))))
+      (is (= "queued" (:status (errand/submit {:job-type "t"})))))))
+
 ;; Engines
 
 (deftest two-engines-on-one-file-see-each-other
@@ -227,6 +265,16 @@
           (is (= "cancelled" (:status (within waiting))))
           (errand/close engine)
           (is (= "cancelled" (:status (errand/job other job-id)))))))))
+
+(deftest background-events-reach-the-function-that-was-given
+  (let [told (promise)]
+    (with-engine [_ {:sync "normal" :on-event (fn [event] (deliver told [event (.getName (Thread/currentThread))]))}]
+      (errand/submit {:job-type "t"})
+      (errand/claim! {:job-type "t" :worker-id "me" :lease-duration "1s"})
+      (let [[event thread] (within told)]
+        (is (= "leases-expired" (:event event)))
+        (is (string? (:message event)))
+        (is (= "errand-log" thread))))))
 
 (deftest every-namespace-can-be-loaded-again
   (with-engine [engine]
@@ -246,7 +294,13 @@
       (is (< before (open-files)))
       (with-open [_ (errand/open (.place ^errand.impl.Engine engine) {:sync "normal"})])
       (is (< before (open-files))))
-    (is (= before (open-files)))))
+    (is (= before (open-files)))
+    (testing "by an open that was interrupted, too"
+      (let [folder (fixtures/folder)]
+        (.interrupt (Thread/currentThread))
+        (is (instance? InterruptedException (thrown (errand/open (File. folder "jobs.db")))))
+        (is (fixtures/await-true #(= before (open-files))))
+        (fixtures/delete! folder)))))
 
 ;; Class loaders and processes
 
@@ -306,11 +360,12 @@
 (defn- clojure-process
   "A new JVM that evaluates a text."
   ^Process [text & options]
-  (let [java (str (System/getProperty "java.home") "/bin/java")]
-    (.start (doto (ProcessBuilder. ^java.util.List
-                   (concat [java "--enable-native-access=ALL-UNNAMED"] options
-                           ["-cp" (System/getProperty "java.class.path") "clojure.main" "-e" text]))
-              (.redirectErrorStream true)))))
+  (let [java (str (System/getProperty "java.home") "/bin/java")
+        builder (ProcessBuilder. ^java.util.List
+                                 (concat [java "--enable-native-access=ALL-UNNAMED"] options
+                                         ["-cp" (System/getProperty "java.class.path") "clojure.main" "-e" text]))]
+    (.remove (.environment builder) "XDG_CACHE_HOME")
+    (.start (.redirectErrorStream builder true))))
 
 (defn- output [^Process process]
   (let [text (slurp (.getInputStream process))]
@@ -336,6 +391,33 @@
                          "-Derrand.native.path=/nowhere/liberrand.so"))]
     (is (= 2 (count (re-seq #":unavailable \"native library cannot be loaded: native library \\\"/nowhere" printed)))
         printed)))
+
+(defn- mode! [^File file text]
+  (Files/setPosixFilePermissions (.toPath file) (java.nio.file.attribute.PosixFilePermissions/fromString text)))
+
+(deftest the-library-is-loaded-only-from-a-folder-that-is-ours-and-as-it-was-built
+  (let [folder (fixtures/folder)
+        load! #(str/trim (output (clojure-process "(require 'errand.core) (prn (count (errand.core/commands)))"
+                                                  (str "-Duser.home=" folder)
+                                                  (str "-Djava.io.tmpdir=" (doto (File. folder "tmp") (.mkdir))))))
+        extracted (fn [where] (filter #(str/starts-with? (.getName ^File %) "liberrand.")
+                                      (file-seq (File. folder ^String where))))
+        commands (str (count (errand/commands)))]
+    (try
+      (is (= commands (load!)))
+      (let [[^File library & more] (extracted ".cache/errand")]
+        (is (nil? more))
+        (testing "a file that was tampered with is replaced"
+          (let [size (.length library)]
+            (spit library "not a library")
+            (is (= commands (load!)))
+            (is (= size (.length library)))))
+        (testing "a folder that others may write to is not used"
+          (mode! (File. folder ".cache/errand") "rwxrwxrwx")
+          (is (= commands (load!)))
+          (is (= 1 (count (extracted "tmp"))))))
+      (finally
+        (fixtures/delete! folder)))))
 
 (deftest a-jvm-that-ends-gives-its-jobs-back
   (with-engine [engine]

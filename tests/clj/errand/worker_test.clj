@@ -128,7 +128,7 @@
   (with-engine [_]
     (let [running (promise)
           ended (promise)
-          worker (worker/start! (blocking-handler running ended) {:job-type "t" :lease-duration "1s"})
+          worker (worker/start! (blocking-handler running ended) {:job-type "t" :lease-duration "2s"})
           {:keys [job-id]} (errand/submit {:job-type "t"})]
       (within running)
       (is (true? (:cancel-requested? (errand/cancel! job-id))))
@@ -144,7 +144,7 @@
           worker (worker/start! (fn [job]
                                   (errand/release! (:lease @#'worker/*run*))
                                   (blocking job))
-                                {:job-type "t" :lease-duration "1s" :concurrency 1})
+                                {:job-type "t" :lease-duration "2s"})
           {:keys [job-id]} (errand/submit {:job-type "t"})]
       (within running)
       (let [job (errand/claim! {:job-type "t" :worker-id "other"})]
@@ -156,7 +156,7 @@
 (deftest the-lease-is-renewed-while-the-handler-runs
   (with-engine [_]
     (let [go-on (promise)
-          worker (worker/start! (fn [_] (within go-on) nil) {:job-type "t" :lease-duration "1s"})
+          worker (worker/start! (fn [_] (within go-on) nil) {:job-type "t" :lease-duration "2s"})
           {:keys [job-id]} (errand/submit {:job-type "t"})
           beats (fn [] (:last-heartbeat-at (errand/job job-id)))]
       (is (await-true #(= "started" (:status (errand/job job-id)))))
