@@ -2,6 +2,7 @@
 
 mod cli;
 mod engine;
+mod oracle;
 mod program;
 mod remote;
 mod scenarios;

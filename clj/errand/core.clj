@@ -124,7 +124,7 @@
     :create?        make a missing file; default true, otherwise :not-found
     :fallback-poll  how often to look for other processes' commits besides being woken by them, as a duration;
                     default \"1s\", false for never
-    :busy-timeout   how long to wait for other writers; default \"30s\"
+    :busy-timeout   how long to wait for other processes that write, then :unavailable; default \"30s\"
   of a control plane:
     :api-key        the key that it gave out
     :retry-for      how long a call is tried again while it cannot be reached or restarts, as a duration; default \"30s\",
@@ -133,9 +133,9 @@
   A control plane is not spoken to before the first call. Proxies and certificates are those of HTTPS_PROXY and
   SSL_CERT_FILE.
 
-  Throws :invalid-argument for bad options or a file that is no database of Errand's, :not-found for a missing folder
-  or file, :unavailable when the file cannot be read or written, :refused when another copy of the native library in
-  this JVM has it open."
+  Throws :invalid-argument for bad options, a missing folder, or a file that is no database of Errand's; :not-found
+  for a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when
+  another copy of the native library in this JVM has it open."
   (^Engine [] (ambient-engine true))
   (^Engine [place] (open place {}))
   (^Engine [place options] (native/open place options)))
@@ -153,7 +153,7 @@
   "An options map with `more` merged over it."
   [given more]
   (when-not (or (nil? given) (map? given))
-    (throw (native/invalid (str "options " (pr-str given) " is not a map"))))
+    (throw (native/invalid (str "options are " (pr-str given) "; allowed: a map"))))
   (merge given more))
 
 (defn- with-engine
@@ -315,7 +315,7 @@
   ^CompletableFuture [engine config]
   (let [executor (:executor config (ForkJoinPool/commonPool))]
     (when-not (instance? Executor executor)
-      (throw (native/invalid (str "executor " (pr-str executor) " is not a java.util.concurrent.Executor") [:executor])))
+      (throw (native/invalid (str ":executor is " (pr-str executor) "; allowed: a java.util.concurrent.Executor") [:executor])))
     (native/step-async engine "await" (dissoc config :executor) executor)))
 
 (defn await-async
@@ -396,7 +396,7 @@
   "Runs a command on a claimed job."
   [engine command job opts]
   (when-not (map? job)
-    (throw (native/invalid (str "job " (pr-str job) " is not a claimed job; errand.core/claim! gives one"))))
+    (throw (native/invalid (str "job is " (pr-str job) "; allowed: what errand.core/claim! gives"))))
   (native/call engine command (options opts (select-keys job [:job-id :lease-token]))))
 
 (defn ^{:errand/command "jobs.heartbeat"} heartbeat!

@@ -57,7 +57,8 @@
   "Milliseconds of a duration; nil where it is none."
   [duration]
   (cond
-    (instance? Duration duration) (.toMillis ^Duration duration)
+    (instance? Duration duration) (try (.toMillis ^Duration duration)
+                                       (catch ArithmeticException _ nil))
     (integer? duration) duration
     (string? duration) (when-let [[_ digits unit] (re-matches #"(\d{1,15})(ms|s|m|h|d)" duration)]
                          (* (parse-long digits)
@@ -68,22 +69,22 @@
         ms (duration-ms given)]
     (if (and ms (pos? ms))
       ms
-      (throw (native/invalid (str "duration " (pr-str given) " is not one; \"250ms\" \"10s\" \"5m\" \"1h\" \"1d\", whole"
-                                  " milliseconds or java.time.Duration is allowed")
+      (throw (native/invalid (str key " is " (pr-str given) "; allowed: a duration such as \"250ms\", \"10s\", \"5m\", \"1h\","
+                                  " \"1d\", whole milliseconds, or java.time.Duration")
                              [key])))))
 
 (defn- check-options! [handler options allowed]
   (when-not (or (fn? handler) (var? handler) (instance? MultiFn handler))
-    (throw (native/invalid (str "handler " (pr-str handler) " is not a function; a function or a var is allowed"))))
+    (throw (native/invalid (str "handler is " (pr-str handler) "; allowed: a function or a var"))))
   (when-not (map? options)
-    (throw (native/invalid (str "options " (pr-str options) " is not a map"))))
+    (throw (native/invalid (str "options are " (pr-str options) "; allowed: a map"))))
   (doseq [key (keys options)]
     (when-not (or (allowed key) (and (keyword? key) (namespace key)))
-      (throw (native/invalid (str "option " (pr-str key) " is unknown; " (str/join " " (sort allowed)) " are allowed")
+      (throw (native/invalid (str (pr-str key) " is unknown (allowed: " (str/join ", " (sort allowed)) ")")
                              [key]))))
   (let [concurrency (:concurrency options 1)]
     (when-not (and (integer? concurrency) (<= 1 concurrency 10000))
-      (throw (native/invalid (str "concurrency " (pr-str concurrency) " is not a whole number from 1 to 10000")
+      (throw (native/invalid (str ":concurrency is " (pr-str concurrency) "; allowed: whole numbers from 1 to 10000")
                              [:concurrency]))))
   (when (some? (:engine options))
     (native/engine! (:engine options))))
@@ -320,7 +321,7 @@
   ([worker] (stop! worker {}))
   ([{:keys [state stopped] :as worker} options]
    (when-not (= ::worker (type worker))
-     (throw (native/invalid (str "worker " (pr-str worker) " is not a worker; errand.worker/start! gives one"))))
+     (throw (native/invalid (str "worker is " (pr-str worker) "; allowed: what errand.worker/start! gives"))))
    (let [grace-ms (if (= 0 (:grace options)) 0 (duration-option options :grace "10s"))
          [before _] (swap-vals! state (fn [s] (cond-> s (= :running (:phase s)) (assoc :phase :stopping))))
          mine? (boolean (some #(identical? (Thread/currentThread) (:thread %)) (:runs before)))
@@ -401,7 +402,7 @@
   Also renews the lease. Throws :lease-lost when the job is no longer this worker's."
   [progress]
   (when-not (map? progress)
-    (throw (native/invalid (str "progress " (pr-str progress) " is not a map"))))
+    (throw (native/invalid (str "progress is " (pr-str progress) "; allowed: a map"))))
   (run/report-progress! (current-run) progress))
 
 (defn cancelled?

@@ -39,6 +39,16 @@ fn flag_name(field: &Field) -> &'static str {
     twin(NAMES, field.name).unwrap_or_else(|| field.name.trim_end_matches('?'))
 }
 
+/// An error about a field, with the name of its flag.
+pub fn in_words_of_flags(mut error: Error) -> Error {
+    for (field, flag) in NAMES {
+        if let Some(rest) = error.message.strip_prefix(&format!("--{field} ")) {
+            error.message = format!("--{flag} {rest}");
+        }
+    }
+    error
+}
+
 /// Every flag of a command; the field `subject` is given without one.
 pub fn args(command: &Command, subject: Option<&str>) -> Vec<Arg> {
     command.fields.iter().flat_map(|field| field_args(field, subject == Some(field.name))).collect()

@@ -39,8 +39,6 @@ fn whole() -> Command {
         .subcommand(serve::command())
         .subcommand(keys::command())
         .subcommand(help::completions_command())
-        .disable_help_subcommand(true)
-        .infer_long_args(false)
 }
 
 fn run(matches: &ArgMatches) -> u8 {

@@ -3,9 +3,11 @@
 
 use crate::value::{Value, json};
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, Color, ContentArrangement, Table};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use std::time::{Duration, SystemTime};
 
+/// Terminals narrower than this wrap our lines themselves.
+const WIDTH_MIN: u16 = 80;
 const JOB_COLUMNS: &[&str] = &["job-id", "job-type", "status", "attempt", "created-at", "worker-id", "about"];
 const BATCH_COLUMNS: &[&str] = &["batch-id", "job-type", "status", "requested-count", "created-at", "about"];
 const ATTEMPT_COLUMNS: &[&str] = &["attempt", "worker-id", "outcome", "claimed-at", "ended-at", "about"];
@@ -33,6 +35,11 @@ pub fn show(reply: &Value, full: bool, colour: bool) -> String {
             Some(Value::Vector(items) | Value::List(items)) => out.push_str(&table(items, colour)),
             _ => {}
         }
+    }
+    if let Some(Value::Map(types)) = reply.get("by-type") {
+        let width = types.iter().map(|(name, _)| text(name).len()).max().unwrap_or_default();
+        out.extend(types.iter().map(|(name, of)| format!("{:width$}  {}\n", text(name), counts(of))));
+        out.push_str(if types.is_empty() { "no jobs\n" } else { "" });
     }
     if let Some(cursor) = reply.get("next-cursor").and_then(Value::as_str) {
         out.push_str(&format!("more: --cursor {}\n", plain(cursor)));
@@ -70,6 +77,9 @@ fn table(items: &[Value], colour: bool) -> String {
     let Some(columns) = items.first().map(columns) else { return String::new() };
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_some_and(|width| width < WIDTH_MIN) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     if colour {
         table.enforce_styling();
     } else {
@@ -79,6 +89,13 @@ fn table(items: &[Value], colour: bool) -> String {
     for item in items {
         table.add_row(columns.iter().map(|name| cell(item, name)).collect::<Vec<_>>());
     }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        // Ids stay whole, to be copied; what is said of an item takes the rest.
+        if index + 1 < columns.len() {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
 }
@@ -86,7 +103,7 @@ fn table(items: &[Value], colour: bool) -> String {
 fn cell(item: &Value, name: &str) -> Cell {
     let text = match (name, item.get(name)) {
         ("about", _) => about(item),
-        (_, Some(Value::Inst(at))) => age(*at),
+        (_, Some(Value::Inst(at))) => format!("{} ago", age(*at)),
         (_, Some(value)) => text(value),
         (_, None) => String::new(),
     };

@@ -107,6 +107,11 @@ fn choose(
     errand: (Option<PathBuf>, Option<String>),
     breyta: Option<String>,
 ) -> Result<Choice, Error> {
+    if [&flags.0, &errand.0].into_iter().flatten().any(|path| has_scheme(path, &["postgres://", "postgresql://"])) {
+        // The address is not shown: it may hold a password.
+        let text = "stores on PostgreSQL cannot be used yet: they follow later; name a SQLite file";
+        return Err(Error::new(Code::InvalidArgument, text));
+    }
     let levels = [("--db and --api", flags), ("ERRAND_DB and ERRAND_API_URL", errand), ("", (None, breyta))];
     for (names, level) in levels {
         match level {
@@ -123,6 +128,10 @@ fn choose(
         }
     }
     Ok(Choice::Store(DEFAULT_STORE.into()))
+}
+
+fn has_scheme(path: &Path, schemes: &[&str]) -> bool {
+    schemes.iter().any(|scheme| path.to_string_lossy().starts_with(scheme))
 }
 
 fn open_store(path: &Path, workspace: String, missing: Missing) -> Result<Arc<dyn Client>, Error> {

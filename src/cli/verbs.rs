@@ -259,7 +259,7 @@ pub fn run(verb: &'static Verb, matches: &ArgMatches, screen: &Screen) -> Ended 
         Manner::Ask | Manner::Show => api::ask(client.as_ref(), row.name, args, Names::Flag),
     };
     client.close();
-    screen.reply(&reply?, client.workspace(), is_full(matches))
+    screen.reply(&reply.map_err(flags::in_words_of_flags)?, client.workspace(), is_full(matches))
 }
 
 fn is_full(matches: &ArgMatches) -> bool {

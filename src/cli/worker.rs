@@ -88,12 +88,14 @@ pub fn run(matches: &ArgMatches, screen: &Screen) -> Ended {
     client.close();
     let mut outcome = outcome?;
     let error = outcome.error.take();
-    if screen.format == Format::People {
+    if screen.format == Format::People || error.is_some() {
         note(&format!("worker ended: {} handled, {} failed", outcome.handled, outcome.failed));
-    } else {
-        screen.bare(&summarised(summary, outcome))?;
     }
-    error.map_or(Ok(()), Err)
+    match error {
+        Some(error) => Err(error),
+        None if screen.format == Format::People => Ok(()),
+        None => screen.bare(&summarised(summary, outcome)),
+    }
 }
 
 fn setup(matches: &ArgMatches) -> Result<Setup, crate::api::Error> {

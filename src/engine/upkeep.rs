@@ -354,11 +354,11 @@ impl Keeper {
         };
         let of = store::Queue { workspace_id: &queue.workspace, job_type: &queue.job_type, batch_seq };
         let claimable = rows.claimable(&of, now.store_ms, waiting as i64)?.len();
-        if claimable == 0 {
-            if let Some(due_ms) = rows.next_due(&of)? {
-                let delay = Duration::from_millis((due_ms - now.store_ms).max(1) as u64);
-                self.upkeep.state().look_later(queue.clone(), Instant::now() + delay);
-            }
+        if claimable == 0
+            && let Some(due_ms) = rows.next_due(&of)?
+        {
+            let delay = Duration::from_millis((due_ms - now.store_ms).max(1) as u64);
+            self.upkeep.state().look_later(queue.clone(), Instant::now() + delay);
         }
         for _ in 0..claimable {
             let call = self.upkeep.state().waiters.first(queue);

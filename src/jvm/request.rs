@@ -1,13 +1,15 @@
 //! What Java asks and is answered, as bytes: arguments to a `Value`, a `Reply` to bytes, a panic to an `internal`
 //! error. It does not call the engine.
 
-use crate::api::{COMMANDS, Code, Error, Kind, Reply};
-use crate::value::{FaultKind, Value, binary};
+use crate::api::{self, Code, Error, Reply};
+use crate::value::{FaultKind, Value, binary, edn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 
 const DATA: u8 = 0;
 const ERROR: u8 = 1;
+
+/// Steps of a path that a message shows.
+const PATH_SHOWN: usize = 8;
 
 /// Appends a reply: its first byte, then the data or the error. A reply that cannot be written is an `internal` error.
 pub fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
@@ -41,13 +43,26 @@ pub fn reply_bytes(reply: &Reply) -> Vec<u8> {
 
 /// Reads arguments; the caller's own data is kept as text.
 pub fn read(bytes: &[u8]) -> Result<Value, Error> {
-    binary::read(bytes, open_names()).map_err(|fault| {
+    binary::read(bytes, api::open_fields()).map_err(|fault| {
         let code = match fault.kind {
             FaultKind::Invalid => Code::InvalidArgument,
             FaultKind::TooLarge => Code::PayloadTooLarge,
         };
-        Error::new(code, fault.message).at(fault.path)
+        Error::new(code, format!("{}{}", place(&fault.path), fault.message)).at(fault.path)
     })
+}
+
+/// A path as the beginning of a message; the error itself has all its steps.
+fn place(path: &[Value]) -> String {
+    let mut text = String::new();
+    for step in path.iter().take(PATH_SHOWN) {
+        text.push_str(&edn::write(step));
+        text.push(' ');
+    }
+    if path.len() > PATH_SHOWN {
+        text.push_str("… ");
+    }
+    text
 }
 
 /// Runs `work`; a panic of it is an `internal` error.
@@ -56,19 +71,6 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         // Dropping a payload may panic in its turn.
         std::mem::forget(payload);
         Err(Error::new(Code::Internal, "internal fault in the native library; details are in the log"))
-    })
-}
-
-/// The names of the fields that hold the caller's own data, over all commands.
-fn open_names() -> &'static [&'static str] {
-    static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
-    NAMES.get_or_init(|| {
-        let fields = COMMANDS.iter().flat_map(|command| command.fields);
-        let mut names: Vec<_> =
-            fields.filter(|field| matches!(field.kind, Kind::Open(_))).map(|field| field.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
     })
 }
 

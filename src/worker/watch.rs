@@ -9,6 +9,7 @@ use super::process::Handler;
 use super::run::Drain;
 use crate::api::{Client, Code, Reply};
 use serde_json::{Map, Value};
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -37,6 +38,8 @@ pub struct Surroundings<'a> {
     pub drain: Receiver<Drain>,
     pub paused: &'a Paused,
     pub grace: Duration,
+    /// Kept until the start was reported: helpers wait for it.
+    pub held: Option<File>,
 }
 
 struct Stop {
@@ -141,6 +144,7 @@ impl Watch<'_> {
 
     /// Takes the answer to a beat.
     fn take(&mut self, reply: &Reply) {
+        self.around.held = None;
         match reply {
             Ok(reply) => {
                 self.lease.renew(self.sent);

@@ -106,7 +106,7 @@
 (defn- millis [^Duration duration path]
   (try (.toMillis duration)
        (catch ArithmeticException _
-         (throw (invalid (str "duration \"" duration "\" is too long") path)))))
+         (throw (invalid (str (place path) " is " duration "; allowed: what fits into a long of milliseconds") path)))))
 
 (defn- plain
   "The arguments as they cross: without the caller's own (namespaced) keys, with durations in milliseconds. Payloads
@@ -125,7 +125,7 @@
 
 (defn- encode ^bytes [args what]
   (when-not (map? args)
-    (throw (invalid (str what " is not a map"))))
+    (throw (invalid (str what " is " (if (nil? args) "nil" (str "a " (.getName (class args)))) "; allowed: a map"))))
   (let [args (plain args [])]
     (try (Codec/encode args @limits)
          (catch CodecException e
@@ -137,7 +137,7 @@
                (keyword? step-id) (subs (str step-id) 1)
                (symbol? step-id) (str step-id)
                :else (throw (invalid (str "step id is " (if (nil? step-id) "nil" (str "a " (.getName (class step-id))))
-                                          "; a keyword, symbol or string is allowed"))))]
+                                          "; allowed: a keyword, symbol or string"))))]
     (try (Codec/encode text {})
          (catch CodecException e
            (throw (codec-error e))))))
@@ -151,7 +151,7 @@
   ^Engine [x]
   (if (engine? x)
     x
-    (throw (invalid (str "engine " (pr-str x) " is not an engine; errand.core/open gives one")))))
+    (throw (invalid (str "engine is " (pr-str x) "; allowed: what errand.core/open gives")))))
 
 (defn- start-call ^Pending [engine command args]
   (usable!)
@@ -235,8 +235,7 @@
       (instance? Path path) (.toAbsolutePath ^Path path)
       (instance? File path) (.toAbsolutePath (.toPath ^File path))
       (and (string? path) (not (str/blank? path))) (.toAbsolutePath (Paths/get path (make-array String 0)))
-      :else (throw (invalid (str "database path " (pr-str path) " is not a path; a string, java.io.File or Path is"
-                                 " allowed")
+      :else (throw (invalid (str "database path is " (pr-str path) "; allowed: a string, java.io.File or java.nio.file.Path")
                             [:path])))
     (catch InvalidPathException e
       (throw (invalid (str "database path is not a path: " (ex-message e)) [:path])))))
@@ -285,11 +284,11 @@
   (usable!)
   (Native/log (listener nil))
   (when-not (map? options)
-    (throw (invalid "options is not a map")))
+    (throw (invalid (str "options are " (pr-str options) "; allowed: a map"))))
   (let [place (if (url? place) place (absolute place))
         on-event (:on-event options)
         _ (when-not (or (nil? on-event) (ifn? on-event))
-            (throw (invalid "on-event is not a function" [:on-event])))
+            (throw (invalid (str ":on-event is " (pr-str on-event) "; allowed: a function of one map") [:on-event])))
         args (encode (assoc (dissoc options :on-event) :path (str place)) "options")
         ;; Only a database is a file that another copy of the library may hold.
         files (when (instance? Path place)

@@ -2,9 +2,9 @@
   "One claimed job in the hands of a handler: heartbeats, interrupts, and the report of how it ended. It does not
   claim, and does not know how many jobs run beside it.
 
-  A run is a map: :engine, :job, :lease (job id and token), :lease-ms, :thread, and mutable :flags, a set of
-  :cancelled (its cancel was requested), :lost (the lease is gone, or was given back), :stopping (its worker stops) and
-  :over (the handler has returned)."
+  A run is a map: :engine, :job, :lease (job id and token), :lease-ms, :every-ms (between heartbeats), :thread, and
+  mutable :flags, a set of :cancelled (its cancel was requested), :lost (the lease is gone, or was given back),
+  :stopping (its worker stops) and :over (the handler has returned)."
   (:require [clojure.string :as str]
             [errand.impl.native :as native])
   (:import [java.lang System$Logger System$Logger$Level]
@@ -103,12 +103,13 @@
     (log :debug (str "heartbeat of job " (:job-id (:lease run)) " failed, it is tried again") failure)))
 
 (defn- beat
-  "Renews the lease without waiting. A lease that could not be renewed in time is lost."
-  [{:keys [engine lease lease-ms ^AtomicLong renewed ^AtomicBoolean beating ^AtomicBoolean announced] :as run}]
+  "Renews the lease without waiting. The handler is stopped while the lease still lives: when the next look could
+  come too late."
+  [{:keys [engine lease lease-ms every-ms ^AtomicLong renewed ^AtomicBoolean beating ^AtomicBoolean announced] :as run}]
   (try
     (let [asked (System/nanoTime)]
       (cond
-        (< (* 1000000 (long lease-ms)) (- asked (.get renewed)))
+        (< (* 1000000 (- (long lease-ms) (long every-ms))) (- asked (.get renewed)))
         (interrupt! run :lost)
 
         (.compareAndSet beating false true)
@@ -129,11 +130,10 @@
     (catch Throwable t
       (refused! run t))))
 
-(defn- schedule-beats ^Future [{:keys [lease-ms] :as run}]
-  (let [every (min (quot (long lease-ms) 3) (long beat-ms))]
-    (.scheduleAtFixedRate ^ScheduledThreadPoolExecutor @timer
-                          ^Runnable (fn [] (beat run))
-                          (min every (long first-beat-ms)) every TimeUnit/MILLISECONDS)))
+(defn- schedule-beats ^Future [{:keys [every-ms] :as run}]
+  (.scheduleAtFixedRate ^ScheduledThreadPoolExecutor @timer
+                        ^Runnable (fn [] (beat run))
+                        (min (long every-ms) (long first-beat-ms)) (long every-ms) TimeUnit/MILLISECONDS))
 
 (defn report-progress!
   "Reports progress for the handler; heeds the reply as a heartbeat's."
@@ -277,6 +277,7 @@
    :job (dissoc job :lease-token)
    :lease (select-keys job [:job-id :lease-token])
    :lease-ms lease-ms
+   :every-ms (min (quot (long lease-ms) 3) (long beat-ms))
    :thread (Thread/currentThread)
    :lock (Object.)
    :flags (atom #{})
