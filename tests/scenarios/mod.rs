@@ -118,11 +118,20 @@ fn spelled(text: &str, names: Names) -> String {
         out += &match names {
             Names::Clojure => format!(":{name}"),
             Names::Json => camel(name),
-            Names::Flag => format!("--{}", name.trim_end_matches('?')),
+            Names::Flag => format!("--{}", flag(name)),
         };
         rest = after;
     }
     out + rest
+}
+
+/// The flag of a field; some are shorter than their fields' names.
+fn flag(field: &str) -> &str {
+    match field {
+        "job-type" => "type",
+        "jobs" => "job",
+        other => other.trim_end_matches('?'),
+    }
 }
 
 #[test]
@@ -138,4 +147,19 @@ fn the_binary_form_does_what_the_scenarios_say() {
 #[test]
 fn the_command_line_does_what_the_scenarios_say() {
     run(&surfaces::CommandLine);
+}
+
+#[test]
+fn a_client_over_http_does_what_the_scenarios_say() {
+    run(&surfaces::Remote(surfaces::ControlPlane::new()));
+}
+
+#[test]
+fn json_over_http_does_what_the_scenarios_say() {
+    run(&surfaces::Json(surfaces::ControlPlane::new()));
+}
+
+#[test]
+fn the_command_line_over_http_does_what_the_scenarios_say() {
+    run(&surfaces::RemoteCommandLine(surfaces::ControlPlane::new()));
 }

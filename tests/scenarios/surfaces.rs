@@ -2,8 +2,9 @@
 
 use crate::program::Place as Folder;
 use crate::support::Store;
-use errand::api::{self, Answer, Call, Client, Done, Error, Field, Kind, Names, Reply, command};
+use errand::api::{self, Answer, Call, Client, Done, Error, Field, Kind, Names, OpenOptions, RemoteOptions, Reply, command};
 use errand::value::{Value, binary, edn, json as json_form};
+use errand::http::{self, ServeOptions, Server};
 use std::cell::Cell;
 use std::fs;
 use std::sync::Arc;
@@ -271,4 +272,123 @@ impl Asked for Shell {
         let message = error.get("message").and_then(Value::as_str).map(str::to_owned);
         Some(Err(Told { code, message, details: Some(details.unwrap_or(Value::Map(Vec::new()))) }))
     }
+}
+
+/// A control plane on a store of its own, which goes away with it; any token opens it.
+pub struct ControlPlane {
+    server: Server,
+    _store: Store,
+}
+
+impl ControlPlane {
+    pub fn new() -> ControlPlane {
+        let store = Store::new();
+        let host = api::open_host(&store.path(), &OpenOptions::default()).expect("the store opens");
+        let options = ServeOptions { listen: "127.0.0.1:0".into(), no_auth: true, ..ServeOptions::default() };
+        ControlPlane { server: Server::start(host, options).expect("the server starts"), _store: store }
+    }
+
+    pub fn client(&self, workspace: &str) -> Arc<dyn Client> {
+        let options = RemoteOptions { workspace: workspace.into(), ..RemoteOptions::default() };
+        http::connect(self.server.url(), options).expect("the address is one")
+    }
+}
+
+/// The client of a control plane.
+pub struct Remote(pub ControlPlane);
+
+impl Surface for Remote {
+    fn names(&self) -> Names {
+        Names::Clojure
+    }
+
+    fn has_steps(&self) -> bool {
+        true
+    }
+
+    fn place(&self, workspace: &str) -> Box<dyn Asked> {
+        Box::new(Through { client: self.0.client(workspace), _store: None })
+    }
+}
+
+/// The real program, asking a control plane.
+pub struct RemoteCommandLine(pub ControlPlane);
+
+impl Surface for RemoteCommandLine {
+    fn names(&self) -> Names {
+        Names::Flag
+    }
+
+    fn has_steps(&self) -> bool {
+        false
+    }
+
+    fn place(&self, workspace: &str) -> Box<dyn Asked> {
+        let more = ["--api", self.0.server.url(), "--workspace", workspace].map(String::from);
+        Box::new(Shell { folder: Folder::new(), more: more.into(), files: Cell::new(0) })
+    }
+}
+
+/// JSON over HTTP, as programs in other languages speak it.
+pub struct Json(pub ControlPlane);
+
+struct JsonPlace {
+    http: reqwest::blocking::Client,
+    url: String,
+    workspace: String,
+}
+
+impl Surface for Json {
+    fn names(&self) -> Names {
+        Names::Json
+    }
+
+    fn has_steps(&self) -> bool {
+        false
+    }
+
+    fn seen(&self, pattern: &Value) -> Value {
+        in_json(&edn::read_open(&edn::write(pattern), &REPLY_DATA).expect("a pattern is EDN"))
+    }
+
+    fn place(&self, workspace: &str) -> Box<dyn Asked> {
+        let url = format!("{}/api/commands", self.0.server.url());
+        Box::new(JsonPlace { http: reqwest::blocking::Client::new(), url, workspace: workspace.into() })
+    }
+}
+
+/// Where the caller's own data stands in a reply.
+const REPLY_DATA: [&str; 8] =
+    ["payload", "metadata", "worker-labels", "details", "metrics", "outputs", "error", "worker-info"];
+
+/// The value as JSON shows it.
+fn in_json(value: &Value) -> Value {
+    json_form::read(json_form::write(value).as_bytes(), &[]).expect("what was written is readable")
+}
+
+impl Asked for JsonPlace {
+    fn ask(&self, command: &str, args: &Value) -> Option<Outcome> {
+        let body = format!("{{\"command\": \"{command}\", \"args\": {}}}", json_form::write(&sent(args)));
+        let request = self.http.post(&self.url).header("Content-Type", "application/json");
+        let response = request.header("X-Breyta-Workspace", &self.workspace).body(body).send().expect("it is sent");
+        let status = response.status().as_u16();
+        let text = response.text().expect("an answer is text");
+        let envelope = json_form::read(text.as_bytes(), &[]).unwrap_or_else(|fault| panic!("{fault}: {text}"));
+        if status == 200 {
+            assert_eq!(under(&envelope, "workspaceId").and_then(Value::as_str), Some(&*self.workspace));
+            return Some(Ok(under(&envelope, "data").expect("a success has data").clone()));
+        }
+        let error = under(&envelope, "error").expect("a failure has an error");
+        let code = under(error, "code").and_then(Value::as_str).expect("an error has a code").to_owned();
+        let expected = api::CODES.iter().find(|row| row.name == code).and_then(|row| row.http);
+        assert_eq!(Some(status), expected, "{text}");
+        let message = under(error, "message").and_then(Value::as_str).map(str::to_owned);
+        let details = under(error, "details").cloned().unwrap_or(Value::Map(Vec::new()));
+        Some(Err(Told { code, message, details: Some(details) }))
+    }
+}
+
+fn under<'a>(map: &'a Value, name: &str) -> Option<&'a Value> {
+    let Value::Map(entries) = map else { return None };
+    entries.iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value)
 }
