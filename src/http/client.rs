@@ -47,7 +47,11 @@ impl Remote {
         let line = Arc::clone(&self.line);
         let runtime = runtime::handle()?;
         Ok(match checked.wait {
-            Waits::Not => self.under_way.start(runtime, done, line::asked(line, said)),
+            Waits::Not => {
+                // Written on the caller's thread: it may be large, and all clients share the other one.
+                let written = said.written();
+                self.under_way.start(runtime, done, async move { line.ask(written).await })
+            }
             Waits::Claim(wait_ms) => self.under_way.start(runtime, done, polls::claimed(line, said, wait_ms)),
             Waits::End(wait_ms) => self.under_way.start(runtime, done, polls::ended(line, said, wait_ms)),
         })

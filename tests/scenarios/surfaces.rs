@@ -2,9 +2,11 @@
 
 use crate::program::Place as Folder;
 use crate::support::Store;
-use errand::api::{self, Answer, Call, Client, Done, Error, Field, Kind, Names, OpenOptions, RemoteOptions, Reply, command};
-use errand::value::{Value, binary, edn, json as json_form};
+use errand::api::{
+    self, Answer, Call, Client, Done, Error, Field, Kind, Names, OpenOptions, RemoteOptions, Reply, command,
+};
 use errand::http::{self, ServeOptions, Server};
+use errand::value::{Value, binary, edn, json as json_form};
 use std::cell::Cell;
 use std::fs;
 use std::sync::Arc;

@@ -7,7 +7,6 @@ use crate::value::{MapBuilder, Value, edn};
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client as Http, Url, redirect};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -60,10 +59,17 @@ impl Said {
         self
     }
 
-    fn body(self) -> Bytes {
+    /// The same as it is sent.
+    pub fn written(self) -> Written {
         let body = MapBuilder::new().put("command", self.command.name).put("args", self.args).build();
-        edn::write(&body).into()
+        Written { mutates: self.command.mutates(), body: edn::write(&body).into() }
     }
+}
+
+/// A command as it is sent.
+pub struct Written {
+    mutates: bool,
+    body: Bytes,
 }
 
 /// Where a control plane is, and the connections to it.
@@ -121,9 +127,9 @@ impl Line {
     }
 
     /// Sends a command until it is answered for good, or `retry_for` is over.
-    pub async fn ask(&self, said: Said) -> Reply {
+    pub async fn ask(&self, written: Written) -> Reply {
         let begun = Instant::now();
-        let mut call = self.call(said, Duration::ZERO);
+        let mut call = self.call(written, Duration::ZERO);
         let mut pauses = Pauses::default();
         loop {
             let fault = match call.send().await {
@@ -139,15 +145,10 @@ impl Line {
     }
 
     /// A command to be sent, of which the server may hold the answer back for `wait`.
-    pub fn call(&self, said: Said, wait: Duration) -> OneCall<'_> {
-        let mutates = said.command.mutates();
-        OneCall { line: self, mutates, body: said.body(), wait, operation: Uuid::new_v4(), attempt: 0 }
+    pub fn call(&self, written: Written, wait: Duration) -> OneCall<'_> {
+        let Written { mutates, body } = written;
+        OneCall { line: self, mutates, body, wait, operation: Uuid::new_v4(), attempt: 0 }
     }
-}
-
-/// Says it, and gives the reply.
-pub async fn asked(line: Arc<Line>, said: Said) -> Reply {
-    line.ask(said).await
 }
 
 /// One logical call: however often it is sent, the server knows it as one.

@@ -36,7 +36,7 @@ pub async fn claimed(line: Arc<Line>, said: Said, wait_ms: i64) -> Reply {
 
 async fn wait(line: &Line, said: &Said, bound: &'static str, wait_ms: i64, is_over: impl Fn(&Value) -> bool) -> Reply {
     if wait_ms <= 0 {
-        return line.ask(said.with(bound, 0)).await;
+        return line.ask(said.with(bound, 0).written()).await;
     }
     let begun = Instant::now();
     let until = begun + Duration::from_millis(wait_ms.max(0).unsigned_abs());
@@ -82,7 +82,7 @@ async fn poll(line: &Line, said: &Said, bound: &'static str, until: Instant) -> 
     let longest = if line.waiting.available_permits() == 0 { TURN_MAX } else { longest };
     let poll = left.min(longest);
     let wait_ms = i64::try_from(poll.as_millis()).unwrap_or(i64::MAX);
-    let sent = line.call(said.with(bound, wait_ms), poll).send().await;
+    let sent = line.call(said.with(bound, wait_ms).written(), poll).send().await;
     drop(permit);
     (poll, sent)
 }

@@ -27,10 +27,11 @@
   (.waitFor process 60 TimeUnit/SECONDS))
 
 (defn start-jvm
-  "Starts a JVM that evaluates `form` with the namespaces of Errand required."
-  ^Process [folder name form]
+  "Starts a JVM that evaluates `form` with the namespaces of Errand required; `env` are texts such as A=b."
+  ^Process [folder name form & env]
   (apply start folder name
          (concat
+          (cons "env" env)
           [(str (System/getProperty "java.home") "/bin/java")]
           (when-let [path (System/getProperty "errand.native.path")]
             [(str "-Derrand.native.path=" path)])

@@ -82,6 +82,19 @@
             (is (= {:n 2 :r 1/3 :s #{:a}} (get-in job [:result :outputs])))))
         (is (= 1 (:handled-count (worker/stop! worker))))))))
 
+(deftest the-ambient-engine-may-be-a-control-plane
+  (with-plane plane
+    (let [folder (:folder plane)
+          form '(prn [(str (errand/current)) (:job-type (errand/submit {:job-type "ambient"}))])
+          run (fn [name & env]
+                (is (.waitFor ^Process (apply plane/start-jvm folder name form env) 60 TimeUnit/SECONDS))
+                (slurp (io/file folder (str name ".out"))))]
+      (is (= [(str "#<errand engine " (plane/url plane) ", workspace reviews>") "ambient"]
+             (edn/read-string (run "jvm-url" (str "BREYTA_API_URL=" (plane/url plane)) "BREYTA_WORKSPACE=reviews"))))
+      (is (str/includes? (run "jvm-db" "ERRAND_DB=ambient.db" (str "BREYTA_API_URL=" (plane/url plane))) "ambient.db, workspace"))
+      (is (= "" (run "jvm-both" "ERRAND_DB=ambient.db" (str "ERRAND_API_URL=" (plane/url plane)))))
+      (is (str/includes? (slurp (io/file folder "jvm-both.err")) "ERRAND_DB and ERRAND_API_URL are both given")))))
+
 ;; The storm
 
 (def ^:private jobs
