@@ -2,6 +2,7 @@
 
 mod cli;
 mod engine;
+mod http;
 mod oracle;
 mod program;
 mod remote;

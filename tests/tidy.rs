@@ -52,8 +52,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio", &["http/", "worker/"]),
     ("tokio_rustls", &["http/"]),
     ("tower_http", &["http/"]),
-    ("tracing", &["cli/serve.rs", "http/"]),
-    ("tracing_subscriber", &["cli/serve.rs", "jvm/"]),
+    ("tracing", &["cli/serve.rs", "http/", "jvm/servers.rs"]),
+    ("tracing_subscriber", &["cli/serve.rs", "jvm/servers.rs"]),
     ("uuid", &["engine/", "http/", "value/", "worker/"]),
 ];
 

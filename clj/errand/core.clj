@@ -37,7 +37,7 @@
   One process must have only one SQLite library on a database file: do not open it with another one (a JDBC driver,
   say) in this JVM."
   (:require [errand.impl.native :as native])
-  (:import [errand.impl Engine]
+  (:import [errand.impl Engine Server]
            [java.util.concurrent CompletableFuture Executor ForkJoinPool]))
 
 (set! *warn-on-reflection* true)
@@ -478,6 +478,112 @@
   [& args]
   (with-engine (fn ([engine job] (release! engine job {}))
                  ([engine job opts] (:job (leased engine "jobs.release" job opts))))
+    args))
+
+;; Serving others
+
+(defn serve!
+  "Serves an engine to programs on other machines and in other languages, over HTTP, as 'errand serve' does.
+
+    (with-open [server (serve! {:listen \"127.0.0.1:0\"})]
+      (.port server) (.url server) (.token server))
+
+  The result is java.io.Closeable: closing it drains (workers are told, long polls end, requests are finished) and lets
+  go of the port. Closing the engine closes it too.
+
+    :listen      address and port; default \"127.0.0.1:8383\", port 0 takes a free one
+    :tls-cert, :tls-key   files in PEM: serves https
+    :public-url  how others reach it, where it stands behind a proxy
+    :no-auth?    let in any token and none, on loopback addresses only; default false
+    :drain-time  how long connected workers are told to drain before it ends; default \"1s\"
+
+  Callers need a key (see `create-key!`); as long as there are none it listens on loopback addresses only and takes the
+  token that was made for this run, `(.token server)`. Throws :invalid-argument for an address that cannot be listened on."
+  (^Server [] (serve! (current) {}))
+  (^Server [options] (if (native/engine? options)
+                       (serve! options {})
+                       (serve! (current) options)))
+  (^Server [engine options] (native/serve engine (merge {:drain-time "1s"} options))))
+
+(defn ^{:errand/command "service_accounts.create"} create-service-account!
+  "Makes a service account, for which keys can be made.
+
+    (create-service-account! {:name \"reviewers\" :capabilities [\"jobs.worker\"] :allowed-job-types [\"agent-review\"]})
+
+    :name               what it is for, for people
+    :capabilities       scopes of its keys: \"jobs.submit\" \"jobs.read\" \"jobs.worker\" \"jobs.manage\"
+                        \"resources.read\" \"resources.write\" \"workspace.full\" (everything)
+    :allowed-job-types  the only job types that its keys are for; all when absent
+    :metadata           your own notes"
+  ([account] (create-service-account! (current) account))
+  ([engine account] (:service-account (native/call engine "service_accounts.create" account))))
+
+(defn ^{:errand/command "service_accounts.list"} list-service-accounts
+  "Lists service accounts, newest first, a page at a time.
+
+  Gives {:items [account …] :next-cursor …} as `list-jobs` does. :limit 1 to 1000, default 50; :cursor."
+  ([] (list-service-accounts (current) {}))
+  ([options] (if (native/engine? options)
+               (list-service-accounts options {})
+               (list-service-accounts (current) options)))
+  ([engine options] (native/call engine "service_accounts.list" options)))
+
+(defn ^{:errand/command "service_accounts.get"} service-account
+  "Reads one service account.
+
+  Throws :not-found for an unknown id, or one of another workspace."
+  ([account-id] (service-account (current) account-id))
+  ([engine account-id]
+   (:service-account (native/call engine "service_accounts.get" {:service-account-id account-id}))))
+
+(defn ^{:errand/command "service_accounts.update"} update-service-account!
+  "Changes a service account; what is absent stays, and keys feel it at once.
+
+    (update-service-account! account-id {:status \"disabled\"})
+
+    :status   \"active\" \"disabled\": keys of a disabled account open nothing
+    :name, :capabilities, :allowed-job-types (all when empty), :metadata   as of `create-service-account!`"
+  ([account-id changes] (update-service-account! (current) account-id changes))
+  ([engine account-id changes]
+   (:service-account (native/call engine "service_accounts.update"
+                                  (options changes {:service-account-id account-id})))))
+
+(defn ^{:errand/command "service_accounts.keys.create"} create-key!
+  "Makes a key of a service account and shows its secret, this once.
+
+    (:secret (create-key! account-id {:name \"ci\"}))
+
+    :name        where it is used, for people
+    :expires-at  when it ceases to open anything, an #inst; never when absent
+    :metadata    your own notes"
+  {:arglists '([account-id] [account-id options] [engine account-id] [engine account-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (create-key! engine id {}))
+                 ([engine id opts]
+                  (:key (native/call engine "service_accounts.keys.create" (options opts {:service-account-id id})))))
+    args))
+
+(defn ^{:errand/command "service_accounts.keys.list"} list-keys
+  "Lists the keys of a service account, newest first, without their secrets.
+
+  Gives {:items [key …] :next-cursor …} as `list-jobs` does. :limit 1 to 1000, default 50; :cursor."
+  {:arglists '([account-id] [account-id options] [engine account-id] [engine account-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (list-keys engine id {}))
+                 ([engine id opts]
+                  (native/call engine "service_accounts.keys.list" (options opts {:service-account-id id}))))
+    args))
+
+(defn ^{:errand/command "service_accounts.keys.revoke"} revoke-key!
+  "Revokes a key for good, at once.
+
+    (revoke-key! key-id)
+
+    :service-account-id   the service account that it is of, where that is to be sure"
+  {:arglists '([key-id] [key-id options] [engine key-id] [engine key-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (revoke-key! engine id {}))
+                 ([engine id opts] (:key (native/call engine "service_accounts.keys.revoke" (options opts {:key-id id})))))
     args))
 
 ;; Exploring

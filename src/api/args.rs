@@ -61,20 +61,24 @@ pub struct Args {
 impl Args {
     /// Checks `args` against the fields of `command`.
     pub fn read(command: &Command, args: &Value, names: Names) -> Result<Args, Error> {
+        Args::of(&format!("arguments of {}", command.name), command.fields, args, names)
+    }
+
+    /// Checks what a caller gives by name against fields; `what` it is begins an error.
+    pub fn of(what: &str, fields: &'static [Field], args: &Value, names: Names) -> Result<Args, Error> {
         let Value::Map(entries) = args else {
-            return Err(invalid(format!("arguments of {} are {}; allowed: a map", command.name, kind_of(args))));
+            return Err(invalid(format!("{what} are {}; allowed: a map", kind_of(args))));
         };
         let mut values = Vec::with_capacity(entries.len());
         for (key, value) in entries {
-            let field = find(command.fields, key, names)?;
+            let field = find(fields, key, names)?;
             if matches!(value, Value::Nil) && field.name != "payload" {
                 continue;
             }
             let place = Place::root(names).key(field.name);
             values.push((field.name, check(field.kind, value, &place)?));
         }
-        let missing =
-            command.fields.iter().find(|field| field.required && !values.iter().any(|(n, _)| *n == field.name));
+        let missing = fields.iter().find(|field| field.required && !values.iter().any(|(n, _)| *n == field.name));
         match missing {
             Some(field) => {
                 let place = Place::root(names).key(field.name);

@@ -175,12 +175,15 @@ pub static VERBS: &[Verb] = &[
         alias: Some("ls"),
         ..verb(&["jobs", "batches", "list"], "jobs.batches.list", None, &["errand jobs batches list --status running"])
     },
-    verb(
-        &["keys", "accounts", "create"],
-        "service_accounts.create",
-        None,
-        &["errand keys accounts create --name reviewers --scope jobs.worker --allowed-type agent-review"],
-    ),
+    Verb {
+        missing: Missing::Make,
+        ..verb(
+            &["keys", "accounts", "create"],
+            "service_accounts.create",
+            None,
+            &["errand keys accounts create --name reviewers --scope jobs.worker --allowed-type agent-review"],
+        )
+    },
     Verb {
         alias: Some("ls"),
         ..verb(&["keys", "accounts", "list"], "service_accounts.list", None, &["errand keys accounts list"])

@@ -189,13 +189,16 @@ pub trait Claiming: Send + 'static {
     fn undo(&self, work: &mut Work, given: &Self::Given) -> Result<()>;
 }
 
+/// Told what was claimed, if anything.
+type Claimed<T> = Box<dyn FnOnce(Result<Option<T>>) + Send>;
+
 /// A claim that may have to wait.
 struct Claimer<C: Claiming> {
     engine: Weak<Engine>,
     claiming: C,
     bound: Bound,
     ticket: Ticket,
-    done: Box<dyn FnOnce(Result<Option<C::Given>>) + Send>,
+    done: Claimed<C::Given>,
 }
 
 type SharedClaimer<C> = Arc<Mutex<Option<Claimer<C>>>>;

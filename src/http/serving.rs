@@ -5,7 +5,8 @@ use super::gate::{Doors, Gate};
 use super::metrics::Metrics;
 use super::server::{App, Shared, routes};
 use super::tls::TlsFiles;
-use crate::api::{Code, Error, Host};
+use crate::api::{Args, Code, Error, Field, Host, Kind, Names};
+use crate::value::Value;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -52,6 +53,47 @@ impl Default for ServeOptions {
             body_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(6),
         }
+    }
+}
+
+const fn option(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+    Field { name, kind, required: false, doc }
+}
+
+const PATH: Kind = Kind::Text(4096);
+
+/// The options of a server in a program, by name.
+static OPTIONS: [Field; 6] = [
+    option("listen", Kind::Text(256), "address and port; port 0 takes a free one"),
+    option("tls-cert", PATH, "file with the certificate chain, in PEM"),
+    option("tls-key", PATH, "file with its private key, in PEM"),
+    option("no-auth?", Kind::Bool, "let in any token and none, on loopback addresses only"),
+    option("public-url", PATH, "how others reach the server, where it stands behind a proxy"),
+    option("drain-time", Kind::Millis(0, 3_600_000), "how long connected workers are told to drain"),
+];
+
+impl ServeOptions {
+    /// Reads `{:listen :tls-cert :tls-key :no-auth? :public-url :drain-time}`; what is absent is as in `default`.
+    pub fn from_value(options: &Value) -> Result<ServeOptions, Error> {
+        let args = Args::of("options", &OPTIONS, options, Names::Clojure)?;
+        let default = ServeOptions::default();
+        let path = |name| args.maybe_text(name).map(std::path::PathBuf::from);
+        let tls = match (path("tls-cert"), path("tls-key")) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            _ => {
+                let text = "one of :tls-cert and :tls-key is missing; both are needed";
+                return Err(Error::new(Code::InvalidArgument, text));
+            }
+        };
+        Ok(ServeOptions {
+            listen: args.maybe_string("listen").unwrap_or(default.listen),
+            tls,
+            no_auth: args.flag("no-auth?").unwrap_or(false),
+            public_url: args.maybe_string("public-url"),
+            drain_time: args.int("drain-time").map_or(default.drain_time, |ms| Duration::from_millis(ms as u64)),
+            ..default
+        })
     }
 }
 
@@ -167,9 +209,9 @@ impl Server {
         self.lock().as_ref().map(|runtime| runtime.handle().clone())
     }
 
-    /// Stops, waits until it has ended, and lets go of the port. Idempotent.
+    /// Drains, waits until it has ended, and lets go of the port. Idempotent.
     pub fn close(&self) {
-        self.stop();
+        self.drain();
         if let Some(handle) = self.handle() {
             let mut ended = self.ended.clone();
             // An error means that it has ended.
@@ -187,6 +229,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.stop();
         self.close();
     }
 }

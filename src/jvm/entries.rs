@@ -8,6 +8,7 @@ use super::describe::describe;
 use super::events::QUEUE;
 use super::handles::{Opened, TABLE};
 use super::request::{guarded, read, reply_bytes};
+use super::servers;
 use crate::api::{
     self, COMMANDS, Call, Client, Code, Error, EventSink, Names, OpenOptions, Place, RemoteOptions, Reply,
 };
@@ -131,6 +132,32 @@ pub extern "system" fn Java_errand_impl_Native_close0<'l>(
         });
         Ok(Some(closed))
     })
+}
+
+/// `byte[] serve0(long handle, byte[] options, long ticket)`: the reply is `{:server :url :port :token}`.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_serve0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    handle: jlong,
+    options: JByteArray<'l>,
+    ticket: jlong,
+) -> JByteArray<'l> {
+    answer(&mut env, |env| {
+        let options = env.convert_byte_array(&options)?;
+        Ok(guarded(|| servers::start(&*TABLE.get(handle)?.client, &options, ticket)).err().map(Err))
+    })
+}
+
+/// `byte[] stop0(long server, long ticket)`: idempotent; the reply comes when the server has ended.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_stop0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    server: jlong,
+    ticket: jlong,
+) -> JByteArray<'l> {
+    answer(&mut env, |_| Ok(guarded(|| servers::stop(server, ticket)).err().map(Err)))
 }
 
 /// `byte[] events0()`: waits for the next batch; its form is told at `Queue::next_batch`.

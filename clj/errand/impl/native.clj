@@ -4,7 +4,7 @@
 
   Private: nothing here is promised to callers."
   (:require [clojure.string :as str])
-  (:import [errand.impl Codec CodecException Engine Native OpenFiles OpenFiles$HeldElsewhere Pending]
+  (:import [errand.impl Codec CodecException Engine Native OpenFiles OpenFiles$HeldElsewhere Pending Server]
            [java.io File IOException]
            [java.nio.file InvalidPathException Path Paths]
            [java.time Duration]
@@ -308,3 +308,26 @@
            (Native/unlisten (.ticket pending))
            (release!)
            (throw t)))))
+
+;; Servers
+
+(defmethod print-method Server [server ^java.io.Writer out]
+  (.write out (str server)))
+
+(defn serve
+  "Serves an engine over HTTP. `options` are those of errand.core/serve!."
+  ^Server [engine options]
+  (usable!)
+  (let [engine (engine! engine)
+        ^Pending pending (Native/serve (.handle engine) (encode options "options"))
+        started (fn [reply]
+                  (let [{:keys [server url port token]} (value reply)]
+                    (Server/of server url port token engine)))]
+    (try (started (.get pending))
+         (catch InterruptedException e
+           (.whenCompleteAsync pending
+                               (reify BiConsumer
+                                 (accept [_ reply _]
+                                   (when (zero? (aget ^bytes reply 0))
+                                     (.close ^Server (started reply))))))
+           (throw e)))))
