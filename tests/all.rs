@@ -5,6 +5,7 @@ mod engine;
 mod http;
 mod oracle;
 mod program;
+mod promises;
 mod remote;
 mod scenarios;
 mod support;
