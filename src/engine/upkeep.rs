@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 pub const SWEEP: Duration = Duration::from_secs(1);
 /// How many leases one commit ends at most.
 const SWEEP_JOBS: i64 = 200;
+/// Time between two looks for answers that were kept long enough.
+const FORGET: Duration = Duration::from_secs(60);
+/// How many answers one commit forgets at most.
+const FORGET_ANSWERS: i64 = 200;
 
 /// Who waits, and the thread that looks after them.
 pub struct Upkeep {
@@ -70,6 +74,7 @@ impl Upkeep {
             version: None,
             ended_seq: None,
             sweep_at: Instant::now(),
+            forget_at: Instant::now() + FORGET,
             poll_at: None,
             failed: false,
         };
@@ -187,6 +192,7 @@ struct Keeper {
     version: Option<i64>,
     ended_seq: Option<i64>,
     sweep_at: Instant,
+    forget_at: Instant,
     poll_at: Option<Instant>,
     /// Whether the last round met trouble: what it was to look at is not known to be done.
     failed: bool,
@@ -399,6 +405,12 @@ impl Keeper {
             None => SWEEP,
         };
         self.sweep_at = Instant::now() + wait;
+        if self.forget_at <= Instant::now() {
+            self.forget_at = Instant::now() + FORGET;
+            if self.rows()?.next_operation_until()?.is_some_and(|until_ms| until_ms <= now_ms) {
+                forget_answers(&self.committer, &self.tell);
+            }
+        }
         Ok(())
     }
 
@@ -415,6 +427,17 @@ impl Keeper {
         };
         self.committer.enqueue(super::Class::Urgent, |work| work.expire(SWEEP_JOBS), done);
     }
+}
+
+/// Forgets old answers a few at a time, so that nobody waits long behind it.
+fn forget_answers(committer: &Arc<Committer>, tell: &Tell) {
+    let (again, told) = (Arc::downgrade(committer), tell.clone());
+    let done = move |result: Result<usize, Error>| match (result, again.upgrade()) {
+        (Ok(forgotten), Some(committer)) if forgotten as i64 == FORGET_ANSWERS => forget_answers(&committer, &told),
+        (Ok(_) | Err(Error::Closed), _) => {}
+        (Err(error), _) => told(Notice { event: "forget-failed", message: error.to_string() }),
+    };
+    committer.enqueue(super::Class::Bulk, |work| work.forget_old(FORGET_ANSWERS), done);
 }
 
 impl State {
