@@ -7,7 +7,7 @@ use crate::engine::NewJob;
 use crate::job::{Growth, limits};
 use crate::resource::NewRow;
 use crate::store::{Artifact, Text};
-use crate::value::{Value, camel, edn};
+use crate::value::{MapBuilder, Value, camel, edn};
 
 /// A checked argument.
 #[derive(Clone, Debug)]
@@ -23,6 +23,43 @@ pub enum Arg {
     Keeps(Vec<(String, i64)>),
     Growth(Growth, Option<i64>),
     Words(Vec<String>),
+}
+
+impl Arg {
+    fn to_value(&self) -> Value {
+        match self {
+            Arg::Text(text) => Value::str(text.as_str()),
+            Arg::Int(int) => Value::Int(*int),
+            Arg::Bool(flag) => Value::Bool(*flag),
+            Arg::Open(text) => Value::Text(text.clone()),
+            Arg::Words(words) => Value::Vector(words.iter().map(|word| Value::str(word.as_str())).collect()),
+            Arg::Jobs(jobs) => Value::Vector(jobs.iter().map(job_value).collect()),
+            Arg::Artifacts(all) => Value::Vector(all.iter().map(|one| Value::Text(one.artifact.clone())).collect()),
+            Arg::Names(names) => Value::Vector(names.iter().map(|name| Value::str(name.as_str())).collect()),
+            Arg::Rows(rows) => Value::Vector(rows.iter().map(|row| Value::Text(row.text.clone())).collect()),
+            Arg::Keeps(keeps) => {
+                Value::Map(keeps.iter().map(|(name, ms)| (Value::str(name.as_str()), Value::Int(*ms))).collect())
+            }
+            Arg::Growth(growth, max) => growth_value(*growth, *max),
+        }
+    }
+}
+
+fn job_value(job: &NewJob) -> Value {
+    MapBuilder::new()
+        .put_some("payload", job.payload.clone().map(Value::Text))
+        .put_some("metadata", job.metadata.clone().map(Value::Text))
+        .put_some("max-attempts", job.max_attempts)
+        .build()
+}
+
+fn growth_value(growth: Growth, max: Option<i64>) -> Value {
+    let (kind, factor) = match growth {
+        Growth::Constant => ("constant", None),
+        Growth::Linear(factor) => ("linear", Some(factor)),
+        Growth::Exponential(factor) => ("exponential", Some(factor)),
+    };
+    MapBuilder::new().put("type", kind).put_some("factor", factor.map(Value::Double)).put_some("max", max).build()
 }
 
 /// The checked arguments of one call.
@@ -60,6 +97,11 @@ impl Args {
             }
             None => Ok(Args { values }),
         }
+    }
+
+    /// The arguments as a map again, under the names of Clojure: what `read` takes for the same.
+    pub fn to_value(&self) -> Value {
+        Value::Map(self.values.iter().map(|(name, arg)| (Value::key(name), arg.to_value())).collect())
     }
 
     fn get(&self, name: &str) -> Option<&Arg> {

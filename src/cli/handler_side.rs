@@ -4,7 +4,7 @@
 use super::Ended;
 use super::attachments;
 use super::output::Screen;
-use super::place::{self, Missing, variable};
+use super::place::{self, JOB_DIR, Missing, variable};
 use super::source::{self, Text, wrong};
 use crate::api::Error;
 use crate::value::{MapBuilder, json};
@@ -14,7 +14,6 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value as Json};
 use std::path::PathBuf;
 
-const JOB_DIR: [&str; 2] = ["ERRAND_JOB_DIR", "BREYTA_JOB_DIR"];
 /// The helpers, as commands.
 pub fn commands() -> Vec<Command> {
     let mut all = vec![state(), progress(), finish(), fail()];
