@@ -11,16 +11,21 @@ use crate::store::{Resource, Rows, Upload};
 use crate::value::{MapBuilder, Value, json};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::sync::{Arc, mpsc};
 
 /// Where the key of signed links is kept.
 const LINK_KEY: &str = "link_key";
 
+/// Bytes that can be read again from the beginning.
+pub trait Bytes: Read + Seek {}
+
+impl<T: Read + Seek> Bytes for T {}
+
 /// Files of a client's workspace.
 pub trait Files: Send + Sync {
     /// Stores a file with these bytes, and gives what is known of it.
-    fn put(&self, new: NewFile, bytes: &mut dyn Read) -> Reply;
+    fn put(&self, new: NewFile, bytes: &mut dyn Bytes) -> Reply;
 
     /// Opens a file for reading.
     fn get(&self, uri: &str) -> Result<FileReader, Error>;
@@ -265,7 +270,7 @@ pub(super) fn wait<T: Send + 'static>(
 }
 
 impl Files for LocalFiles {
-    fn put(&self, new: NewFile, bytes: &mut dyn Read) -> Reply {
+    fn put(&self, new: NewFile, bytes: &mut dyn Bytes) -> Reply {
         let mut spool = self.blobs.spool()?;
         let mut chunk = vec![0; limits::READ_BYTES_MAX as usize];
         loop {

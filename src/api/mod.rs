@@ -25,7 +25,7 @@ pub use checked::{Checked, Waits, checked, reply_data};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
 pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
 pub use error::{CODES, Code, CodeRow, Error};
-pub use files::{Begun, FileReader, Files, Link, LocalFiles, NewFile, Upstream, content_type, uploaded};
+pub use files::{Begun, Bytes, FileReader, Files, Link, LocalFiles, NewFile, Upstream, content_type, uploaded};
 pub use host::Host;
 pub use options::RemoteOptions;
 pub use step::{STEP_OPS, StepOp, step};

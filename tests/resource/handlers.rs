@@ -118,3 +118,46 @@ errand jobs worker attach-table --label t --table '../../t' --rows '[{"../x": 1}
     }
     assert!(names.iter().all(|name| !["up", "t", "x", "passwd"].contains(&name.as_str())), "{names:?}");
 }
+
+#[test]
+fn the_same_script_runs_unchanged_over_http() {
+    let place = Place::new();
+    let host = errand::api::open_host(&place.store(), &errand::api::OpenOptions::default()).unwrap();
+    let options = errand::http::ServeOptions {
+        listen: "127.0.0.1:0".into(),
+        drain_time: std::time::Duration::ZERO,
+        ..errand::http::ServeOptions::default()
+    };
+    let server = errand::http::Server::start(host, options).unwrap();
+    let id = place.create(&[]);
+    let mut worker = place.bare();
+    worker.env("ERRAND_API_URL", server.url()).env("ERRAND_API_KEY", server.token().unwrap());
+    let handler = place.script("handler.sh", REVIEW);
+    worker.args(["jobs", "worker", "run", "--type", "t", "--once", "--handler", &handler]);
+    crate::program::succeeded(worker);
+    let job = place.job(&id);
+    assert_eq!(job["status"], "succeeded", "{job}");
+    assert_eq!(job["result"]["artifacts"].as_array().unwrap().len(), 3, "{job}");
+    let uri = artifact(&job, "report")["resourceUri"].as_str().unwrap();
+    assert_eq!(place.ask(&["jobs", "resources", "read", uri])["content"], "# Review\n\nfine\n");
+    let options = errand::api::RemoteOptions {
+        api_key: server.token().map(str::to_owned),
+        ..errand::api::RemoteOptions::default()
+    };
+    let client = errand::http::connect(server.url(), options).unwrap();
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n % 253) as u8).collect();
+    let new = errand::api::NewFile { filename: "a.bin".into(), ..errand::api::NewFile::default() };
+    let files = client.files().unwrap();
+    let stored = files.put(new, &mut std::io::Cursor::new(bytes.clone())).unwrap();
+    let mut reader = files.get(stored.get("uri").unwrap().as_str().unwrap()).unwrap();
+    let mut back = Vec::new();
+    loop {
+        let part = reader.chunk().unwrap();
+        if part.is_empty() {
+            break;
+        }
+        back.extend(part);
+    }
+    assert!(back == bytes);
+    client.close();
+}

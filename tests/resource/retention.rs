@@ -41,7 +41,7 @@ fn blobs(store: &Store) -> usize {
 
 fn put(client: &dyn Client, bytes: &str) -> String {
     let new = NewFile { filename: "a.txt".into(), ..NewFile::default() };
-    let stored = client.files().unwrap().put(new, &mut bytes.as_bytes()).unwrap();
+    let stored = client.files().unwrap().put(new, &mut std::io::Cursor::new(bytes)).unwrap();
     text(&stored, &["uri"]).into()
 }
 
