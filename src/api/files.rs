@@ -9,8 +9,6 @@ use crate::resource::{self, Blobs, Spool};
 pub use crate::resource::{NewFile, content_type};
 use crate::store::{Resource, Rows, Upload};
 use crate::value::{MapBuilder, Value, json};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use std::io::{Read, Seek};
 use std::sync::{Arc, mpsc};
 
@@ -185,7 +183,7 @@ impl LocalFiles {
         self.read(|rows, store_ms| resource::find(rows, &self.workspace, uri, store_ms))?;
         let key = self.link_key()?;
         let expires_at = self.engine.now().wall_ms + limits::LINK_MS;
-        Ok(Link { uri: uri.into(), expires_at, signature: signature(&key, uri, expires_at)? })
+        Ok(Link { uri: uri.into(), expires_at, signature: resource::signature(&key, uri, expires_at) })
     }
 
     /// Whether a link is one of ours and not over.
@@ -193,7 +191,7 @@ impl LocalFiles {
         if link.expires_at < self.engine.now().wall_ms {
             return Ok(false);
         }
-        let expected = signature(&self.link_key()?, &link.uri, link.expires_at)?;
+        let expected = resource::signature(&self.link_key()?, &link.uri, link.expires_at);
         Ok(resource::token_hash(&expected) == resource::token_hash(&link.signature))
     }
 
@@ -308,13 +306,6 @@ pub struct Link {
     /// By the wall clock, in milliseconds.
     pub expires_at: i64,
     pub signature: String,
-}
-
-fn signature(key: &str, uri: &str, expires_at: i64) -> Result<String, Error> {
-    let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes());
-    let mut mac = mac.map_err(|error| Error::new(Code::Internal, format!("key of links is unusable: {error}")))?;
-    mac.update(format!("{expires_at} {uri}").as_bytes());
-    Ok(resource::hex(&mac.finalize().into_bytes()))
 }
 
 fn open_upload(upload: Option<Upload>, store_ms: i64) -> resource::Result<Option<Upload>> {

@@ -94,7 +94,7 @@ fn a_migration_waits_for_older_openers_and_then_says_so() {
     store.open().close();
     let connection = rusqlite::Connection::open(store.path()).expect("a database");
     connection.execute_batch("PRAGMA user_version = 0; PRAGMA application_id = 0").expect("an older version");
-    let tables = "SELECT group_concat('DROP TABLE ' || name, ';') FROM sqlite_schema WHERE type = 'table'";
+    let tables = "SELECT group_concat('DROP TABLE ' || name, ';') FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
     let drops: String = connection.query_row(tables, [], |row| row.get(0)).expect("the tables");
     connection.execute_batch(&drops).expect("an empty database");
     drop(connection);

@@ -155,8 +155,7 @@ impl Line {
 
     /// Sends a request whose data comes without an envelope.
     async fn bare(&self, request: reqwest::RequestBuilder) -> Reply {
-        let response =
-            request.send().await.map_err(|error| answer::unreachable(&self.url, &error, true).error)?;
+        let response = request.send().await.map_err(|error| answer::unreachable(&self.url, &error, true).error)?;
         if !response.status().is_success() {
             return answer::read(&self.url, response, true).await.map_err(|fault| fault.error);
         }

@@ -2,6 +2,11 @@
 seq, workspace_id, kind, id, name, label, content_type, size_bytes, folder, filename, hash, expires_ms, job_seq,
   created_at, updated_at
 
+-- columns: job_resource_columns
+resource.seq, resource.workspace_id, resource.kind, resource.id, resource.name, resource.label, resource.content_type,
+  resource.size_bytes, resource.folder, resource.filename, resource.hash, resource.expires_ms, resource.job_seq,
+  resource.created_at, resource.updated_at
+
 -- name: insert_resource
 -- Stores a resource.
 INSERT INTO resource (workspace_id, kind, id, name, label, content_type, size_bytes, folder, filename, hash, expires_ms,
@@ -46,11 +51,11 @@ ORDER BY seq DESC LIMIT $5;
 
 -- name: list_resources_of_job
 -- A page of the resources of a job, newest first.
-SELECT {resource_columns} FROM resource
-WHERE seq IN (SELECT resource_seq FROM resource_ref WHERE job_seq = $6)
-  AND workspace_id = $1 AND seq < $2 AND ($3 IS NULL OR kind = $3) AND (expires_ms IS NULL OR expires_ms > $4)
+SELECT {job_resource_columns} FROM resource_ref CROSS JOIN resource ON resource.seq = resource_ref.resource_seq
+WHERE resource_ref.job_seq = $6 AND resource_ref.resource_seq < $2
+  AND workspace_id = $1 AND ($3 IS NULL OR kind = $3) AND (expires_ms IS NULL OR expires_ms > $4)
   AND (kind <> 'file' OR hash IS NOT NULL)
-ORDER BY seq DESC LIMIT $5;
+ORDER BY resource_ref.resource_seq DESC LIMIT $5;
 
 -- name: list_expired_resources
 -- Resources whose time is over.
@@ -170,8 +175,8 @@ DELETE FROM resource_ref WHERE resource_seq = $1;
 
 -- name: list_jobs_of_resource
 -- The jobs that a resource belongs to.
-SELECT job.job_id, job.job_type FROM resource_ref JOIN job ON job.seq = resource_ref.job_seq
-WHERE resource_ref.resource_seq = $1 ORDER BY job.seq LIMIT 100;
+SELECT job.job_id, job.job_type FROM resource_ref CROSS JOIN job ON job.seq = resource_ref.job_seq
+WHERE resource_ref.resource_seq = $1 ORDER BY resource_ref.job_seq LIMIT 100;
 
 -- name: is_resource_used
 -- Whether any job produced or names a resource.
@@ -183,7 +188,7 @@ INSERT INTO resource_removed (resource_seq, hash) VALUES ($1, $2);
 
 -- name: list_removed
 -- Resources of which something is still to be removed.
-SELECT removed_seq, resource_seq, hash FROM resource_removed ORDER BY removed_seq LIMIT $1;
+SELECT removed_seq, resource_seq, hash FROM resource_removed WHERE removed_seq > 0 ORDER BY removed_seq LIMIT $1;
 
 -- name: delete_removed
 -- Forgets a resource of which nothing is left.

@@ -18,6 +18,7 @@ CREATE TABLE resource (
   updated_at   INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX resource_by_id ON resource (workspace_id, kind, id);
+CREATE INDEX resource_by_workspace ON resource (workspace_id, seq);
 CREATE UNIQUE INDEX resource_by_name ON resource (workspace_id, kind, name) WHERE name IS NOT NULL;
 CREATE INDEX resource_by_filename ON resource (workspace_id, folder, filename) WHERE filename IS NOT NULL;
 CREATE INDEX resource_by_hash ON resource (hash) WHERE hash IS NOT NULL;
