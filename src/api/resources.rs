@@ -94,7 +94,7 @@ pub fn read(files: &LocalFiles, args: &Args) -> Reply {
         Ok(match found.kind.as_str() {
             resource::KV => Content::Read(head.put("content", value_of(rows, &found)?).build()),
             resource::TABLE => Content::Read(table_content(rows, &found, args, offset)?),
-            _ => Content::Bytes(head, found),
+            _ => Content::Bytes(head, Box::new(found)),
         })
     })?;
     match content {
@@ -111,7 +111,7 @@ pub fn read(files: &LocalFiles, args: &Args) -> Reply {
 /// What was read in the store, or what is to be read elsewhere.
 enum Content {
     Read(Value),
-    Bytes(MapBuilder, Resource),
+    Bytes(MapBuilder, Box<Resource>),
 }
 
 fn value_of(rows: &mut dyn Rows, found: &Resource) -> resource::Result<Value> {

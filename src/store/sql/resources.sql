@@ -9,9 +9,10 @@ resource.seq, resource.workspace_id, resource.kind, resource.id, resource.name, 
 
 -- name: insert_resource
 -- Stores a resource.
-INSERT INTO resource (workspace_id, kind, id, name, label, content_type, size_bytes, folder, filename, hash, expires_ms,
-  job_seq, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+INSERT INTO resource (seq, workspace_id, kind, id, name, label, content_type, size_bytes, folder, filename, hash,
+  expires_ms, job_seq, created_at, updated_at)
+VALUES (1 + max(coalesce((SELECT max(seq) FROM resource), 0), coalesce((SELECT max(resource_seq) FROM resource_removed), 0)),
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
 RETURNING seq;
 
 -- name: update_resource

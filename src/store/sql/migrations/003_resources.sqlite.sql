@@ -1,7 +1,7 @@
 -- What jobs produce: files, values under keys, rows of tables. And what pruning needs to find what is old.
 
 CREATE TABLE resource (
-  seq          INTEGER PRIMARY KEY AUTOINCREMENT, -- order of making; never used twice, since removal lags behind
+  seq          INTEGER PRIMARY KEY, -- order of making; not used again while anything of a removed one is left
   workspace_id TEXT NOT NULL,    -- whose it is
   kind         TEXT NOT NULL,    -- file, kv, table
   id           TEXT NOT NULL,    -- what its URI ends with; random
@@ -66,6 +66,8 @@ CREATE TABLE resource_removed (
   resource_seq INTEGER NOT NULL,    -- a resource that is gone, or 0: its value, rows and cells are still to go
   hash         TEXT                 -- of bytes that are to be removed where no resource has them any more
 );
+
+CREATE INDEX resource_removed_by_resource ON resource_removed (resource_seq);
 
 CREATE TABLE upload (
   session_id   TEXT PRIMARY KEY NOT NULL, -- what its beginning gave
