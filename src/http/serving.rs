@@ -3,7 +3,7 @@
 
 use super::gate::{Doors, Gate};
 use super::metrics::Metrics;
-use super::server::{App, Shared, routes};
+use super::server::{App, LARGE_BODIES_MAX, Shared, routes};
 use super::tls::TlsFiles;
 use crate::api::{Args, Code, Error, Field, Host, Kind, Names};
 use crate::value::Value;
@@ -13,14 +13,14 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -105,6 +105,8 @@ const FINISH_TIME: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often a draining server looks whether anybody is still connected.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
 /// HTTP/2 requests under way on one connection.
 const STREAMS_MAX: u32 = 4096;
 
@@ -131,7 +133,11 @@ impl Server {
     /// Starts to serve the engine behind `host`, which then is the server's own.
     pub fn start(host: Arc<Host>, options: ServeOptions) -> Result<Server, Error> {
         raise_open_files();
-        let listener = listen(&options.listen)?;
+        let runtime = runtime()?;
+        let listener = {
+            let _inside = runtime.enter();
+            listen(&options.listen)?
+        };
         let address = listener.local_addr().map_err(|cause| cannot(&options.listen, &cause))?;
         let doors = doors(&host, &options, address)?;
         let tls = options.tls.as_ref().map(TlsFiles::acceptor).transpose()?;
@@ -147,12 +153,16 @@ impl Server {
         let public_host = options.public_url.as_deref().and_then(host_of);
         let gate = Gate { doors, loopback: address.ip().is_loopback(), public_host };
         let metrics = Metrics::new().map_err(|cause| Error::new(Code::Internal, cause.to_string()))?;
-        let app = Arc::new(App { host, gate, metrics, draining, body_time: options.body_time });
-        let runtime = runtime()?;
-        let listener = {
-            let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(|cause| cannot(&options.listen, &cause))?
-        };
+        let app = Arc::new(App {
+            host,
+            gate,
+            metrics,
+            draining,
+            body_time: options.body_time,
+            large_bodies: Semaphore::new(LARGE_BODIES_MAX),
+            public_url: options.public_url.as_ref().map(|url| url.trim_end_matches('/').to_string()),
+            scheme,
+        });
         let serving = Serving { app, tls, options, stopped, drain };
         runtime.spawn(async move {
             serving.run(listener).await;
@@ -259,10 +269,18 @@ fn raise(stop: &mut Stop, to: Stop) -> bool {
     higher
 }
 
+/// Listens at the first address that the text names, with room for many that connect at once.
 fn listen(listen: &str) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(listen).map_err(|cause| cannot(listen, &cause))?;
-    listener.set_nonblocking(true).map_err(|cause| cannot(listen, &cause))?;
-    Ok(listener)
+    let address = listen.to_socket_addrs().map_err(|cause| cannot(listen, &cause))?.next();
+    let address = address.ok_or_else(|| cannot(listen, &std::io::ErrorKind::AddrNotAvailable.into()))?;
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A server that is started again need not wait for the connections of the one before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|cause| cannot(listen, &cause))
 }
 
 fn cannot(listen: &str, cause: &std::io::Error) -> Error {
@@ -318,7 +336,7 @@ struct Serving {
 }
 
 impl Serving {
-    async fn run(self, listener: tokio::net::TcpListener) {
+    async fn run(self, listener: TcpListener) {
         let graceful = Arc::new(GracefulShutdown::new());
         let connections = Connections {
             routes: routes(self.app.clone()),
@@ -384,7 +402,7 @@ struct Connections {
     tls: Option<TlsAcceptor>,
 }
 
-async fn accept(listener: &tokio::net::TcpListener, connections: &Arc<Connections>, graceful: &Arc<GracefulShutdown>) {
+async fn accept(listener: &TcpListener, connections: &Arc<Connections>, graceful: &Arc<GracefulShutdown>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {

@@ -224,3 +224,12 @@ fn a_store_with_keys_has_no_token_of_the_run_and_one_without_is_for_this_machine
     let ask = reqwest::blocking::Client::new().post(url).header("Content-Type", "application/json").body(body);
     assert_eq!(answer(ask.bearer_auth(&key.secret)).0, 200);
 }
+
+#[test]
+fn a_workspace_has_a_plain_name() {
+    let site = Site::new();
+    for name in ["..", ".x", "a/b", "a b", "a\\b", "%2e"] {
+        let request = site.request("jobs.list", json!({})).bearer_auth(site.token()).header("X-Errand-Workspace", name);
+        assert_eq!(answer(request).0, 400, "{name}");
+    }
+}
