@@ -39,6 +39,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("num_bigint", &["value/"]),
     ("num_integer", &["value/"]),
     ("prometheus", &["http/metrics.rs"]),
+    ("reqwest", &["http/client"]),
     // The help only asks for its version.
     ("rusqlite", &["store/sqlite", "cli/help.rs"]),
     ("rustix", &["engine/clock.rs", "http/serving.rs", "store/sqlite/", "worker/"]),
@@ -53,7 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower_http", &["http/"]),
     ("tracing", &["cli/serve.rs", "http/", "jvm/servers.rs"]),
     ("tracing_subscriber", &["cli/serve.rs", "jvm/servers.rs"]),
-    ("uuid", &["engine/", "value/", "worker/"]),
+    ("uuid", &["engine/", "http/", "value/", "worker/"]),
 ];
 
 /// Files that may hold unsafe code.

@@ -8,8 +8,11 @@
 
   Engines. Every function takes an engine as its first argument, or none: then it uses `*engine*` where that is bound
   or set, else the ambient engine, which is opened on first use from the system property errand.db, the environment
-  variable ERRAND_DB, or ./errand.db. `open` opens one of your own, for `with-open`. Requiring this namespace opens
-  nothing, starts no thread and loads no native code.
+  variables ERRAND_DB, ERRAND_API_URL or BREYTA_API_URL, or ./errand.db. `open` opens one of your own, for `with-open`.
+  Requiring this namespace opens nothing, starts no thread and loads no native code.
+
+  An engine is a SQLite database in this process, or a control plane (`errand serve`) at an http address: the same
+  functions, the same answers and errors.
 
   Values. Arguments are maps with keyword keys, the options map last; results are plain persistent maps with keyword
   keys; statuses are strings, instants are #inst, absent facts are absent keys. Payloads, metadata, outputs, metrics
@@ -20,7 +23,8 @@
 
   Errors are ExceptionInfo. The message names the place, the value and what is allowed; ex-data has
     :errand/code                   :invalid-argument :not-found :refused :lease-lost :payload-too-large
-                                   :await-timeout :closed :unavailable :internal
+                                   :await-timeout :closed :unavailable :internal, and from a control plane
+                                   :unauthenticated :forbidden
     :errand/retry?                 whether the same call may succeed later
     :errand/path                   where in the arguments, outermost key first, where there is such a place
     :cognitect.anomalies/category  the same advice for programs that know anomalies
@@ -52,10 +56,30 @@
 (defn- set-text [text]
   (when-not (or (nil? text) (= "" text)) text))
 
-(defn- ambient-path []
-  (or (set-text (System/getProperty "errand.db"))
-      (set-text (System/getenv "ERRAND_DB"))
-      "errand.db"))
+(defn- env
+  "The first of these environment variables that is set."
+  [& names]
+  (some (fn [^String name] (set-text (System/getenv name))) names))
+
+(defn- ambient-place
+  "Where the ambient engine is: the names are weighed as by the command line."
+  []
+  (let [property (set-text (System/getProperty "errand.db"))
+        db (env "ERRAND_DB")
+        url (env "ERRAND_API_URL")]
+    (when (and db url (not property))
+      (throw (native/invalid (str "ERRAND_DB and ERRAND_API_URL are both given: jobs are in a database or behind a control"
+                                  " plane, name one"))))
+    (or property db url (env "BREYTA_API_URL") "errand.db")))
+
+(defn- ambient-options [place]
+  (let [workspace (env "ERRAND_WORKSPACE" "BREYTA_WORKSPACE")
+        api-key (env "ERRAND_API_KEY" "BREYTA_API_KEY" "BREYTA_TOKEN")]
+    (if (native/url? place)
+      (cond-> {}
+        workspace (assoc :workspace workspace)
+        api-key (assoc :api-key api-key))
+      {})))
 
 (defn- ambient-engine
   "The ambient engine; opened where it never was, or where it was closed and `again?` is true."
@@ -66,7 +90,8 @@
     (or (usable @ambient)
         (locking ambient-lock
           (or (usable @ambient)
-              (reset! ambient (native/open (ambient-path) {})))))))
+              (let [place (ambient-place)]
+                (reset! ambient (native/open place (ambient-options place)))))))))
 
 (defn current
   "The engine that functions use when none is given: `*engine*`, else the ambient one, opened where it is not yet.
@@ -80,30 +105,40 @@
         engine)))
 
 (defn open
-  "Opens an engine on the SQLite database at `path`, and makes the file where it is missing.
+  "Opens an engine on the SQLite database at `place`, and makes the file where it is missing; or on the control plane
+  at the http address `place`.
 
     (with-open [engine (errand/open \"jobs.db\" {:workspace \"reviews\"})]
       (errand/submit engine {:job-type \"agent-review\"}))
+    (errand/open \"http://127.0.0.1:8383\" {:api-key \"…\" :workspace \"reviews\"})
 
-  Without arguments: the ambient engine, opened where it is not yet or was closed. `path` is a string, a java.io.File
-  or a java.nio.file.Path. The result is java.io.Closeable. Several engines and several processes of one machine may
-  open one file.
+  Without arguments: the ambient engine, opened where it is not yet or was closed. A database is a string, a
+  java.io.File or a java.nio.file.Path. The result is java.io.Closeable. Several engines and several processes of one
+  machine may open one file.
 
   Options:
     :workspace      whose jobs are seen; default \"default\"
+    :on-event       function of one map, told of background trouble; it also goes to System.Logger \"errand\"
+  of a database:
     :sync           \"full\" (default): what returned survives power loss; \"normal\" may lose the last commits then
     :create?        make a missing file; default true, otherwise :not-found
     :fallback-poll  how often to look for other processes' commits besides being woken by them, as a duration;
                     default \"1s\", false for never
     :busy-timeout   how long to wait for other processes that write, then :unavailable; default \"30s\"
-    :on-event       function of one map, told of background trouble; it also goes to System.Logger \"errand\"
+  of a control plane:
+    :api-key        the key that it gave out
+    :retry-for      how long a call is tried again while it cannot be reached or restarts, as a duration; default \"30s\",
+                    and \"5s\" before its first answer. Every try is one operation to it. Waits are tried until their bound.
+
+  A control plane is not spoken to before the first call. Proxies and certificates are those of HTTPS_PROXY and
+  SSL_CERT_FILE.
 
   Throws :invalid-argument for bad options, a missing folder, or a file that is no database of Errand's; :not-found
   for a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when
   another copy of the native library in this JVM has it open."
   (^Engine [] (ambient-engine true))
-  (^Engine [path] (open path {}))
-  (^Engine [path options] (native/open path options)))
+  (^Engine [place] (open place {}))
+  (^Engine [place options] (native/open place options)))
 
 (defn close
   "Closes an engine: waits on it end with :closed, workers on it stop and release their jobs. Idempotent.

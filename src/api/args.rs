@@ -6,7 +6,7 @@ use super::error::{Code, Error};
 use crate::engine::NewJob;
 use crate::job::{Growth, limits};
 use crate::store::{Artifact, Text};
-use crate::value::{Value, camel, edn};
+use crate::value::{MapBuilder, Value, camel, edn};
 
 /// A checked argument.
 #[derive(Clone, Debug)]
@@ -19,6 +19,38 @@ pub enum Arg {
     Artifacts(Vec<Artifact>),
     Growth(Growth, Option<i64>),
     Words(Vec<String>),
+}
+
+impl Arg {
+    fn to_value(&self) -> Value {
+        match self {
+            Arg::Text(text) => Value::str(text.as_str()),
+            Arg::Int(int) => Value::Int(*int),
+            Arg::Bool(flag) => Value::Bool(*flag),
+            Arg::Open(text) => Value::Text(text.clone()),
+            Arg::Words(words) => Value::Vector(words.iter().map(|word| Value::str(word.as_str())).collect()),
+            Arg::Jobs(jobs) => Value::Vector(jobs.iter().map(job_value).collect()),
+            Arg::Artifacts(all) => Value::Vector(all.iter().map(|one| Value::Text(one.artifact.clone())).collect()),
+            Arg::Growth(growth, max) => growth_value(*growth, *max),
+        }
+    }
+}
+
+fn job_value(job: &NewJob) -> Value {
+    MapBuilder::new()
+        .put_some("payload", job.payload.clone().map(Value::Text))
+        .put_some("metadata", job.metadata.clone().map(Value::Text))
+        .put_some("max-attempts", job.max_attempts)
+        .build()
+}
+
+fn growth_value(growth: Growth, max: Option<i64>) -> Value {
+    let (kind, factor) = match growth {
+        Growth::Constant => ("constant", None),
+        Growth::Linear(factor) => ("linear", Some(factor)),
+        Growth::Exponential(factor) => ("exponential", Some(factor)),
+    };
+    MapBuilder::new().put("type", kind).put_some("factor", factor.map(Value::Double)).put_some("max", max).build()
 }
 
 /// The checked arguments of one call.
@@ -54,6 +86,11 @@ impl Args {
             }
             None => Ok(Args { values }),
         }
+    }
+
+    /// The arguments as a map again, under the names of Clojure: what `read` takes for the same.
+    pub fn to_value(&self) -> Value {
+        Value::Map(self.values.iter().map(|(name, arg)| (Value::key(name), arg.to_value())).collect())
     }
 
     fn get(&self, name: &str) -> Option<&Arg> {

@@ -101,6 +101,7 @@ pub fn open_host(path: &Path, options: &OpenOptions) -> Result<Arc<Host>, Error>
             durable: options.durable,
             create: options.create,
             busy_timeout: Duration::from_millis(options.busy_timeout_ms),
+            vfs: None,
         },
     )?;
     let path = sqlite.path().to_path_buf();

@@ -4,7 +4,7 @@
 use crate::engine;
 use crate::job::Refusal;
 use crate::store;
-use crate::value::{MapBuilder, Value};
+use crate::value::{MapBuilder, Name, Value};
 
 /// What kind of trouble it is; the same word on every surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub struct Error {
     /// The offending place in the arguments, outermost first; empty where none is.
     pub path: Vec<Value>,
     /// Facts by name (`status`, `job`, …), with the keys of the command table.
-    pub details: Vec<(&'static str, Value)>,
+    pub details: Vec<(Name, Value)>,
 }
 
 impl Error {
@@ -112,8 +112,8 @@ impl Error {
         Error { code, message: message.into(), path: Vec::new(), details: Vec::new() }
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Error {
-        self.details.push((name, value.into()));
+    pub fn with(mut self, name: impl Into<Name>, value: impl Into<Value>) -> Error {
+        self.details.push((name.into(), value.into()));
         self
     }
 
@@ -125,7 +125,7 @@ impl Error {
     /// `{:code :message :retry? :category :path? :details?}`, the form in which an error crosses a boundary.
     pub fn to_value(&self) -> Value {
         let row = self.code.row();
-        let details = self.details.iter().map(|(name, value)| (Value::key(name), value.clone())).collect();
+        let details = self.details.iter().map(|(name, value)| (Value::Keyword(name.clone()), value.clone())).collect();
         MapBuilder::new()
             .put("code", row.name)
             .put("message", self.message.as_str())

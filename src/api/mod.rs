@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod args;
+mod checked;
 mod command;
 mod embedded;
 mod error;
@@ -16,10 +17,12 @@ mod view;
 
 pub use access::{Access, Caller, SCOPES, Scope};
 pub use args::{Args, duration_ms};
+pub use checked::{Checked, Waits, checked, reply_data};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
 pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
 pub use error::{CODES, Code, CodeRow, Error};
 pub use host::Host;
+pub use options::RemoteOptions;
 pub use step::{STEP_OPS, StepOp, step};
 
 use crate::value::Value;

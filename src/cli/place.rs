@@ -2,12 +2,16 @@
 //! It does not ask anything of them.
 
 use super::source;
-use crate::api::{self, Client, Code, Error, EventSink, Host, OpenOptions};
+use crate::api::{self, Client, Code, Error, EventSink, Host, OpenOptions, RemoteOptions};
+use crate::http;
 use clap::{Arg, ArgMatches, value_parser};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const DEFAULT_STORE: &str = "errand.db";
+/// Set inside a handler.
+pub const JOB_DIR: [&str; 2] = ["ERRAND_JOB_DIR", "BREYTA_JOB_DIR"];
+const HANDLER_RETRY_MS: u64 = 30_000;
 const DEFAULT_WORKSPACE: &str = "default";
 
 /// The flags of every command that say where the jobs are.
@@ -62,12 +66,12 @@ pub fn connect(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>
     let errand = (variable("ERRAND_DB").map(PathBuf::from), variable("ERRAND_API_URL"));
     match choose(flags, errand, variable("BREYTA_API_URL"))? {
         Choice::Store(path) => open_store(&path, workspace(matches), missing),
-        Choice::Url(url) => Err(Error::new(
-            Code::InvalidArgument,
-            format!(
-                "control plane \"{url}\" cannot be used yet: the HTTP client follows with the control plane; name a store with --db"
-            ),
-        )),
+        Choice::Url(url) => {
+            // Inside a handler a restart is ridden out, as its worker does.
+            let retry_for_ms = JOB_DIR.iter().find_map(|name| variable(name)).map(|_| HANDLER_RETRY_MS);
+            let api_key = api_key(matches)?;
+            http::connect(&url, RemoteOptions { workspace: workspace(matches), api_key, retry_for_ms })
+        }
     }
 }
 
@@ -115,7 +119,7 @@ fn choose(
                 let text = format!("{names} are both given: jobs are in a store or behind a control plane, name one");
                 return Err(Error::new(Code::InvalidArgument, text));
             }
-            (Some(path), None) if has_scheme(&path, &["http://", "https://"]) => {
+            (Some(path), None) if http::is_url(&path.to_string_lossy()) => {
                 return Ok(Choice::Url(path.to_string_lossy().into_owned()));
             }
             (Some(path), None) => return Ok(Choice::Store(path)),

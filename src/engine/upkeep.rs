@@ -76,6 +76,7 @@ impl Upkeep {
             sweep_at: Instant::now(),
             forget_at: Instant::now() + FORGET,
             poll_at: None,
+            failed: false,
         };
         let thread = std::thread::Builder::new().name("errand-upkeep".into()).spawn(move || keeper.run())?;
         self.state().thread = Some(thread);
@@ -120,6 +121,16 @@ impl Upkeep {
     /// Takes a waiter out, if it still waits.
     pub fn take(&self, number: i64) -> Option<Call> {
         self.state().waiters.take(number)
+    }
+
+    /// Looks for jobs of the queue, if anybody waits for one.
+    pub fn look_at(&self, queue: Queue) {
+        let mut state = self.state();
+        if state.waiters.waiting(&queue) > 0 {
+            state.check.push(queue);
+            drop(state);
+            self.signal.notify_one();
+        }
     }
 
     /// Looks for leases that are over now.
@@ -183,6 +194,8 @@ struct Keeper {
     sweep_at: Instant,
     forget_at: Instant,
     poll_at: Option<Instant>,
+    /// Whether the last round met trouble: what it was to look at is not known to be done.
+    failed: bool,
 }
 
 /// What is to be done in one round.
@@ -199,8 +212,12 @@ impl Keeper {
     fn run(mut self) {
         while let Some(round) = self.next_round() {
             if let Err(error) = self.act(round) {
-                // A fresh connection may help; what waits is looked at again by the poll.
+                // A fresh connection may help; with the next sweep everything is looked at again.
                 self.rows = None;
+                // Its version says nothing about the next one's.
+                self.version = None;
+                self.ended_seq = None;
+                self.failed = true;
                 (self.tell)(Notice { event: "upkeep-failed", message: error.to_string() });
             }
         }
@@ -236,7 +253,9 @@ impl Keeper {
                     ended: std::mem::take(&mut state.ended),
                     overdue,
                     check: std::mem::take(&mut state.check),
-                    outside: std::mem::take(&mut state.outside) || polled,
+                    outside: std::mem::take(&mut state.outside)
+                        || polled
+                        || (swept && std::mem::take(&mut self.failed)),
                     sweep: swept,
                     start_watch,
                 });
@@ -261,20 +280,25 @@ impl Keeper {
     }
 
     fn act(&mut self, round: Round) -> Result<(), Error> {
-        let Round { ended, overdue, mut check, outside, sweep, start_watch } = round;
+        let Round { ended, overdue, check, outside, sweep, start_watch } = round;
         call_all(overdue, Why::Deadline);
         self.wake_ended(ended);
         if start_watch {
             self.start_watch();
         }
-        if outside || start_watch {
+        let looked = self.look(check, outside || start_watch);
+        // Trouble with the one must not keep the other from being done.
+        let swept = if sweep { self.sweep() } else { Ok(()) };
+        looked.and(swept)
+    }
+
+    /// Wakes whom there is something for: in the queues to be checked, and by what other processes did.
+    fn look(&mut self, mut check: Vec<Queue>, outside: bool) -> Result<(), Error> {
+        if outside {
             check.extend(self.look_outside()?);
         }
         for queue in unique(check) {
             self.wake_claims(&queue)?;
-        }
-        if sweep {
-            self.sweep()?;
         }
         Ok(())
     }
@@ -354,8 +378,8 @@ impl Keeper {
         };
         let of = store::Queue { workspace_id: &queue.workspace, job_type: &queue.job_type, batch_seq };
         let claimable = rows.claimable(&of, now.store_ms, waiting as i64)?.len();
-        if claimable == 0
-            && let Some(due_ms) = rows.next_due(&of)?
+        if claimable < waiting
+            && let Some(due_ms) = rows.next_due(&of, now.store_ms)?
         {
             let delay = Duration::from_millis((due_ms - now.store_ms).max(1) as u64);
             self.upkeep.state().look_later(queue.clone(), Instant::now() + delay);
@@ -368,6 +392,8 @@ impl Keeper {
     }
 
     fn sweep(&mut self) -> Result<(), Error> {
+        // Set first: where the store fails, it is not asked again at once.
+        self.sweep_at = Instant::now() + SWEEP;
         let now_ms = self.committer.now().store_ms;
         let next = self.rows()?.next_expiry()?;
         let wait = match next {

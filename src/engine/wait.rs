@@ -134,7 +134,13 @@ impl Engine {
                 (Why::Closed, _) => done(Err(Error::Closed)),
                 // It ended and was queued again meanwhile.
                 (Why::News, Ok((_, false))) => {
-                    engine.enter_await(id, bound, look, ticket, done, true);
+                    let number = engine.enter_await(id, bound, look.clone(), ticket, done, true);
+                    // As at first: an end between this look and that may have been told while nobody waited.
+                    if !matches!(engine.look(&look), Ok((_, false)))
+                        && let Some(call) = engine.upkeep.take(number)
+                    {
+                        call(Why::News);
+                    }
                 }
                 (Why::News | Why::Deadline, seen) => done(seen),
             }
@@ -223,14 +229,30 @@ impl<C: Claiming> Claimer<C> {
         match result {
             Ok(Some(given)) if self.ticket.is_forgotten() => self.give_back(given),
             Ok(None) if !self.bound.is_over() && !self.ticket.is_forgotten() => self.wait(again),
-            result => (self.done)(result),
+            result => {
+                if !matches!(result, Ok(Some(_))) {
+                    self.pass_on();
+                }
+                (self.done)(result);
+            }
         }
+    }
+
+    /// It was woken for a job that it does not take: another may.
+    fn pass_on(&self) {
+        if let Some(engine) = self.engine.upgrade() {
+            engine.upkeep.look_at(self.queue());
+        }
+    }
+
+    fn queue(&self) -> Queue {
+        let Claim { workspace, job_type, batch_id, .. } = self.claiming.claim().clone();
+        Queue { workspace, job_type, batch_id }
     }
 
     fn wait(self, again: bool) {
         let Some(engine) = self.engine.upgrade() else { return (self.done)(Err(Error::Closed)) };
-        let Claim { workspace, job_type, batch_id, .. } = self.claiming.claim().clone();
-        let topic = Topic::Claimable(Queue { workspace, job_type, batch_id });
+        let topic = Topic::Claimable(self.queue());
         let waiting = Waiting { topic, deadline: self.bound.deadline, poll_ms: self.bound.poll_ms, again };
         let ticket = self.ticket.clone();
         let number = engine.upkeep.add(waiting, Box::new(move |why| self.woken(why)));

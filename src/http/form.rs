@@ -144,7 +144,7 @@ fn hidden(error: &Error) -> Error {
 }
 
 fn fault(error: &Error) -> Value {
-    let details = error.details.iter().map(|(name, value)| (Value::key(name), value.clone())).collect();
+    let details = error.details.iter().map(|(name, value)| (Value::Keyword(name.clone()), value.clone())).collect();
     // What only another server may do is not available here.
     let code = if error.code == Code::Closed { Code::Unavailable } else { error.code };
     MapBuilder::new()

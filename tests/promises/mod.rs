@@ -1,0 +1,20 @@
+//! The promises, tested: rules, a model, a simulation, broken disks, many threads and processes.
+//! Each test names what it holds; `tests/mutants.sh` shows that they can fail.
+
+mod commands;
+mod disk;
+mod fence;
+mod found;
+mod group;
+mod invariants;
+mod live;
+mod model;
+mod plans;
+mod power;
+mod process;
+mod run;
+mod simulation;
+mod threads;
+mod transitions;
+mod waking;
+mod world;
