@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::rustls::crypto::ring;
 use uuid::Uuid;
 
 const EDN: HeaderValue = HeaderValue::from_static("application/edn");
@@ -94,8 +93,6 @@ impl Line {
             .connect_timeout(CONNECT_MAX)
             .pool_idle_timeout(IDLE_MAX)
             .tcp_keepalive(KEEPALIVE);
-        // The only provider of this program; an embedding one may have set another, which then is used.
-        let _ = ring::default_provider().install_default();
         // A proxy cannot reach what only this machine can; and without TLS there is no certificate to look for.
         let builder = if is_loopback(&commands) { builder.no_proxy() } else { builder };
         let builder = if commands.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
