@@ -2,9 +2,7 @@
 
 use super::error::{Error, Result};
 use super::lease::Claim;
-use super::settle::Settle;
 use super::upkeep::{Upkeep, Waiting};
-use super::view::JobView;
 use super::waiters::{Queue, Topic, Why};
 use super::work::Work;
 use super::{Class, Engine, Now};
@@ -195,24 +193,6 @@ pub trait Claiming: Send + 'static {
 
     /// Undoes it for a caller that gave up.
     fn undo(&self, work: &mut Work, given: &Self::Given) -> Result<()>;
-}
-
-impl Claiming for Claim {
-    type Given = JobView;
-
-    fn claim(&self) -> &Claim {
-        self
-    }
-
-    fn run(&self, work: &mut Work) -> Result<Option<JobView>> {
-        work.claim(self)
-    }
-
-    fn undo(&self, work: &mut Work, given: &JobView) -> Result<()> {
-        let Some(token) = &given.lease_token else { return Ok(()) };
-        let release = Settle::Release { reason: Some("claim was given up".into()) };
-        work.settle(&self.workspace, &given.job.job_id, token, &release).map(|_| ())
-    }
 }
 
 /// Told what was claimed, if anything.

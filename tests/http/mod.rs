@@ -26,10 +26,8 @@ pub struct Site {
     client: reqwest::blocking::Client,
 }
 
-/// A plain client. reqwest wants to be told whose cryptography it is to use.
+/// A plain client.
 pub fn client() -> reqwest::blocking::Client {
-    // Another test may have said so already.
-    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     reqwest::blocking::Client::builder().timeout(PATIENCE).build().unwrap()
 }
 
