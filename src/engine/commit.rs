@@ -405,7 +405,7 @@ fn forget_broken(session: &mut Option<Box<dyn Tx>>, trouble: &Error) {
 
 /// What became of a group.
 struct Ran {
-    /// How many operations were run, from the first.
+    /// How many operations were run, from the first; all, where the trouble came before any.
     kept: usize,
     trouble: Option<Error>,
     news: News,

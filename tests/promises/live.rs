@@ -3,7 +3,7 @@
 
 use super::world::{WORKSPACE, complete, fast_folder, make_store, options};
 use errand::engine::{
-    Bound, Claim, Class, Engine, JobView, NewJob, Result, Settings, Settle, Submit, Ticket, Waited, Work,
+    Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Result, Settings, Settle, Submit, Ticket, Waited, Work,
 };
 use errand::job::Status;
 use errand::store::{self, Rows, Sqlite, Store, Tx};
@@ -125,12 +125,32 @@ pub fn finish(engine: &Engine, lease: (String, String)) {
     settle(engine, lease, complete(Status::Succeeded, "done"));
 }
 
+/// A claim without a caller's rights and operation ids.
+struct PlainClaim(Claim);
+
+impl Claiming for PlainClaim {
+    type Given = JobView;
+
+    fn claim(&self) -> &Claim {
+        &self.0
+    }
+
+    fn run(&self, work: &mut Work) -> Result<Option<JobView>> {
+        work.claim(&self.0)
+    }
+
+    fn undo(&self, work: &mut Work, given: &JobView) -> Result<()> {
+        let token = given.lease_token.clone().expect("a claim has a token");
+        work.settle(WORKSPACE, &given.job.job_id, &token, &Settle::Release { reason: None }).map(|_| ())
+    }
+}
+
 /// Begins to wait for a job to claim.
 pub fn wait_for_job(engine: &Arc<Engine>, kind: &str) -> (Option<Ticket>, Receiver<Option<(String, String)>>) {
     let (told, tell) = channel();
     let again = told.clone();
     let done = move |result: Result<Option<JobView>>| drop(told.send(result.ok().flatten().map(held)));
-    match engine.claim(claim_of(kind), Bound::after_ms(600_000, None), done) {
+    match engine.claim(PlainClaim(claim_of(kind)), Bound::after_ms(600_000, None), done) {
         Waited::Now(result) => {
             drop(again.send(result.ok().flatten().map(held)));
             (None, tell)

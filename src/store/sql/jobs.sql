@@ -91,9 +91,10 @@ SELECT min(lease_until_ms) FROM job WHERE lease_until_ms IS NOT NULL;
 -- Gives every lease its full length from now.
 UPDATE job SET lease_until_ms = $1 + lease_ms WHERE lease_until_ms IS NOT NULL;
 
--- name: list_jobs_ended_since
--- Jobs that ended after a number, in the order of their ending.
-SELECT job_id, ended_seq FROM job WHERE ended_seq > $1 ORDER BY ended_seq;
+-- name: list_ended_since
+-- Jobs and batches that ended after a number; in one statement, so that all are of one state.
+SELECT job_id, ended_seq FROM job WHERE ended_seq > $1
+UNION ALL SELECT batch_id, ended_seq FROM batch WHERE ended_seq > $1;
 
 -- name: last_job_ended
 -- The last ending of a job.
