@@ -6,7 +6,11 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// Statements that read all of a table, each because that table is small or because that is what is asked.
-const SCANS: &[(&str, &str)] = &[("last_due", "begins at the end and reads one row")];
+const SCANS: &[(&str, &str)] = &[
+    ("find_usable_key", "there are few accounts, and the first key will do"),
+    ("last_due", "begins at the end and reads one row"),
+    ("list_all_counts", "a row for each type and status"),
+];
 
 /// Name and text of every statement of `src/store/sql`, as `build.rs` makes them.
 fn statements() -> Vec<(String, String)> {
