@@ -18,7 +18,6 @@ use bytes::Bytes;
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Limited};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
@@ -71,12 +70,8 @@ fn begin(app: &Shared, caller: &Caller, headers: &HeaderMap, body: &[u8]) -> Rep
     app.host.may(caller, Scope::ResourcesWrite, None)?;
     let files = app.host.files(&caller.workspace)?;
     let begun = files.begin(&new, |uri| app.host.may(caller, Scope::ResourcesWrite, Some(uri)))?;
-    let url = format!(
-        "{}/api/files/uploads/sessions/{}?token={}",
-        app.base_url(header_text(headers, "host")),
-        begun.session_id,
-        begun.token
-    );
+    let url =
+        format!("{}/api/files/uploads/sessions/{}?token={}", app.base_url(headers), begun.session_id, begun.token);
     Ok(MapBuilder::new()
         .put("uri", begun.uri)
         .put("upload-url", url)
@@ -315,9 +310,4 @@ fn wrong(text: &str) -> Error {
 pub fn link_url(base: &str, link: &Link) -> String {
     let (uri, expires_at, signature) = (percent(&link.uri, ":/"), link.expires_at, &link.signature);
     format!("{base}/api/resources/download?uri={uri}&expires={expires_at}&signature={signature}")
-}
-
-/// What all routes share is told where it is.
-pub fn base_url(app: &Arc<super::server::App>, headers: &HeaderMap) -> String {
-    app.base_url(header_text(headers, "host"))
 }

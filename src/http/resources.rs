@@ -119,7 +119,7 @@ async fn link(State(app): State<Shared>, Asked(caller): Asked, Query(params): Pa
         let uri = of_query(&params, "uri")?;
         app.host.may(&caller, Scope::ResourcesRead, Some(uri))?;
         let link = app.host.files(&caller.workspace)?.sign(uri)?;
-        Ok(MapBuilder::new().put("url", files::link_url(&files::base_url(&app, &headers), &link)).build())
+        Ok(MapBuilder::new().put("url", files::link_url(&app.base_url(&headers), &link)).build())
     };
     answered(&headers, block_in_place(signed), |data| data)
 }

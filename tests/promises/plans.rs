@@ -8,9 +8,8 @@ use std::path::Path;
 /// Statements that read all of a table, each because that table is small or because that is what is asked.
 const SCANS: &[(&str, &str)] = &[
     ("last_due", "begins at the end and reads one row"),
-    ("list_job_types", "one row for each type and status"),
-    ("list_all_counts", "one row for each type and status"),
-    ("find_usable_key", "there are few service accounts, and one usable key ends it"),
+    ("list_job_types", "one row for each type and status, and every type is asked for"),
+    ("list_all_counts", "one row for each type and status, and all are asked for"),
 ];
 
 /// Name and text of every statement of `src/store/sql`, as `build.rs` makes them.
