@@ -38,10 +38,9 @@
   say) in this JVM."
   (:require [clojure.edn :as edn]
             [clojure.string :as str]
-            [errand.impl.native :as native])
+            [errand.impl.native :as native]
+            [errand.impl.stream :as stream])
   (:import [errand.impl Engine Server]
-           [java.io InputStream]
-           [java.util Base64]
            [java.util.concurrent CompletableFuture Executor ForkJoinPool]))
 
 (set! *warn-on-reflection* true)
@@ -660,44 +659,6 @@
   ([uri] (resource-info (current) uri))
   ([engine uri] (:resource (native/call engine "resources.get" {:uri uri}))))
 
-(def ^:private part-bytes
-  "Bytes of a file that cross at once." (* 512 1024))
-
-(defn- file-stream
-  "The bytes of a file, fetched a part at a time."
-  ^InputStream [engine uri]
-  (let [state (object-array [(byte-array 0) 0 0])
-        fill! (fn []
-                (let [{:keys [^String content next-offset]}
-                      (native/call engine "resources.read"
-                                   {:uri uri :view "base64" :offset (aget state 2) :limit part-bytes})]
-                  (aset state 0 (.decode (Base64/getDecoder) content))
-                  (aset state 1 0)
-                  (aset state 2 next-offset)))
-        ready? (fn []
-                 (when (= (long (aget state 1)) (alength ^bytes (aget state 0)))
-                   (fill!))
-                 (< (long (aget state 1)) (alength ^bytes (aget state 0))))]
-    (proxy [InputStream] []
-      (read
-        ([] (if (ready?)
-              (let [at (int (aget state 1))]
-                (aset state 1 (inc at))
-                (bit-and 0xff (long (aget ^bytes (aget state 0) at))))
-              -1))
-        ([into] (let [^bytes into into
-                      ^InputStream this this]
-                  (.read this into 0 (alength into))))
-        ([into off len]
-         (cond
-           (zero? (long len)) 0
-           (ready?) (let [at (long (aget state 1))
-                          n (min (long len) (- (alength ^bytes (aget state 0)) at))]
-                      (System/arraycopy (aget state 0) at into (int off) n)
-                      (aset state 1 (+ at n))
-                      (int n))
-           :else -1))))))
-
 (defn- all-rows [engine uri]
   (loop [rows []]
     (let [page (native/call engine "resources.read" {:uri uri :offset (count rows) :limit 10000})
@@ -736,11 +697,11 @@
              "result/kv" (:content (native/call engine "resources.read" {:uri uri}))
              "result/table" (all-rows engine uri)
              (cond
-               (= "base64" view) (file-stream engine uri)
-               (or (= "text" view) (re-matches text-type content-type)) (slurp (file-stream engine uri) :encoding "UTF-8")
+               (= "base64" view) (stream/of-file engine uri)
+               (or (= "text" view) (re-matches text-type content-type)) (slurp (stream/of-file engine uri) :encoding "UTF-8")
                (str/starts-with? content-type "application/edn")
-               (edn/read-string {:default tagged-literal} (slurp (file-stream engine uri) :encoding "UTF-8"))
-               :else (file-stream engine uri)))))))
+               (edn/read-string {:default tagged-literal} (slurp (stream/of-file engine uri) :encoding "UTF-8"))
+               :else (stream/of-file engine uri)))))))
     args))
 
 (defn ^{:errand/command "resources.table_query"} table-query
