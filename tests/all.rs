@@ -8,6 +8,7 @@ mod program;
 mod promises;
 mod readme;
 mod remote;
+mod resource;
 mod scenarios;
 mod support;
 mod tidy;

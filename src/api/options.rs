@@ -7,7 +7,17 @@ use super::error::Error;
 use crate::job::limits;
 use crate::value::Value;
 
-const LOCAL: [&str; 5] = ["workspace", "sync", "create?", "fallback-poll", "busy-timeout"];
+const LOCAL: [&str; 9] = [
+    "workspace",
+    "sync",
+    "create?",
+    "fallback-poll",
+    "busy-timeout",
+    "resources",
+    "retention",
+    "retention-by-type",
+    "prune-every",
+];
 const REMOTE: [&str; 3] = ["workspace", "api-key", "retry-for"];
 const DURATION: Kind = Kind::Millis(1, limits::WAIT_MAX_MS);
 
@@ -28,7 +38,8 @@ impl Default for RemoteOptions {
 }
 
 impl OpenOptions {
-    /// Reads `{:workspace :sync :create? :fallback-poll :busy-timeout}`: `:sync` is "full" or "normal",
+    /// Reads `{:workspace :sync :create? :fallback-poll :busy-timeout :resources :retention :retention-by-type
+    /// :prune-every}`: `:sync` is "full" or "normal",
     /// `:fallback-poll` a duration or `false`. Namespaced keys are the caller's own.
     pub fn from_value(options: &Value) -> Result<OpenOptions, Error> {
         let mut read = OpenOptions::default();
@@ -42,6 +53,16 @@ impl OpenOptions {
                 ("fallback-poll", Value::Bool(false)) => read.fallback_poll_ms = None,
                 ("fallback-poll", _) => read.fallback_poll_ms = Some(millis(value, &place)?),
                 ("busy-timeout", _) => read.busy_timeout_ms = millis(value, &place)?,
+                ("resources", _) => read.resources = Some(text(Kind::Text(limits::KEY_MAX), value, &place)?),
+                ("retention", _) => match check(Kind::Millis(1, limits::RETENTION_MAX_MS), value, &place)? {
+                    Arg::Int(ms) => read.retention_ms = Some(ms),
+                    _ => unreachable!("milliseconds are a number"),
+                },
+                ("retention-by-type", _) => match check(Kind::Keeps, value, &place)? {
+                    Arg::Keeps(keeps) => read.retention_by_type = Some(keeps),
+                    _ => unreachable!("durations by type are such"),
+                },
+                ("prune-every", _) => read.prune_every_ms = millis(value, &place)?,
                 (name, _) => unreachable!("{name} is an option of a database"),
             }
         }

@@ -3,12 +3,14 @@
 
 mod client;
 mod commands;
+mod files;
 mod form;
 mod gate;
 mod health;
 mod log;
 mod metrics;
 mod options;
+mod resources;
 mod server;
 mod serving;
 mod tls;

@@ -2,11 +2,13 @@
 //! It does not know sockets: `serving.rs` does.
 
 use super::commands;
+use super::files;
 use super::form::{Failure, Form};
 use super::gate::{self, Gate};
 use super::health;
 use super::log;
 use super::metrics::Metrics;
+use super::resources;
 use crate::api::{Code, Error, Host};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -59,6 +61,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn routes(app: Shared) -> Router {
     Router::new()
         .route("/api/commands", post(commands::run))
+        .merge(files::routes())
+        .merge(resources::routes())
         .merge(health::routes())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)

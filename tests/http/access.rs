@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 fn some_args(fields: &[errand::api::Field]) -> Value {
     let required = fields.iter().filter(|field| field.required).map(|field| {
         let value = match field.kind {
-            Kind::Jobs => json!([{}]),
+            Kind::Jobs | Kind::Rows(_) => json!([{}]),
             Kind::Words(words) => json!([words[0]]),
             Kind::Int(min, _) | Kind::Millis(min, _) => json!(min),
             Kind::Open(_) => json!("x"),

@@ -2,6 +2,7 @@
 
 mod access;
 mod errors;
+mod files;
 mod operations;
 mod polls;
 mod program;

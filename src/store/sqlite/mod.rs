@@ -3,6 +3,8 @@
 
 mod access;
 mod open;
+mod prune;
+mod resources;
 mod session;
 
 use super::{Error, Result, Rows, Store, Tx};
