@@ -722,7 +722,7 @@ fn number(value: &Value, place: &Place) -> Result<f64, Error> {
 }
 
 /// A value as an error shows it: short.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     let text = match value {
         Value::Str(text) => format!("{text:?}"),
         Value::Map(_) | Value::Vector(_) | Value::List(_) | Value::Set(_) => return kind_of(value).into(),

@@ -233,6 +233,7 @@ fn told(reply: Reply, draining: &AtomicBool) -> Reply {
 struct Slots {
     next: AtomicU64,
     slots: Mutex<HashMap<u64, Arc<Slot>>>,
+    closed: AtomicBool,
 }
 
 /// A caller that waits to be told; whoever takes `done` tells it.
@@ -278,6 +279,10 @@ impl Slots {
         if locked(&slot.done).is_none() {
             locked(&self.slots).remove(&slot.number);
         }
+        // Closed between the begin of the call and this: nobody else would end it.
+        if self.closed.load(Ordering::Relaxed) {
+            self.close();
+        }
         let slots = Arc::downgrade(self);
         Answer::Later(Pending(Box::new(move || {
             if let Some(slots) = slots.upgrade() {
@@ -288,6 +293,8 @@ impl Slots {
     }
 
     fn close(&self) {
+        // Before the lock, so that whoever takes it after this sees it.
+        self.closed.store(true, Ordering::Relaxed);
         let slots = std::mem::take(&mut *locked(&self.slots));
         for slot in slots.into_values() {
             if let Some(done) = slot.give_up() {

@@ -111,3 +111,19 @@ fn a_store_that_was_removed_or_replaced_takes_nothing_more() {
     std::fs::rename(&away, store.path()).expect("it is there");
     assert_eq!(get(&*client, "jobs.stats", "{}").get("total"), Some(&1.into()));
 }
+
+#[test]
+fn closing_one_of_two_clients_ends_all_that_waits_on_it_however_they_meet() {
+    let store = Store::new();
+    let other = store.open();
+    let queued = get(&*other, "jobs.create", r#"{:job-type "t"}"#);
+    let wait = format!(r#"{{:job-id "{}" :interval "1h" :timeout-ms 300000}}"#, text(&queued, &["job", "job-id"]));
+    for _ in 0..300 {
+        let client = store.open();
+        let closing = client.clone();
+        let closed = thread::spawn(move || closing.close());
+        let told = asked(&client, "jobs.await", &wait);
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(Err(Code::Closed)));
+        closed.join().expect("it closes");
+    }
+}
