@@ -50,7 +50,7 @@ build: tools target/javac.stamp ## the errand program, the native library and th
 
 target/javac.stamp: $(JAVA_SOURCES) clj/errand/impl Makefile $(if $(CLOJURE_JARS),,$(PATHS)/run)
 	@rm -rf target/javac && mkdir -p target/javac
-	@$(JAVAC) --release 17 -Xlint:all -d target/javac -cp "$${CLOJURE_JARS:-$$(cat $(PATHS)/run)}" $(JAVA_SOURCES)
+	@$(JAVAC) --release 17 -Xlint:all,-path -d target/javac -cp "$${CLOJURE_JARS:-$$(cat $(PATHS)/run)}" $(JAVA_SOURCES)
 	@touch $@
 
 demo: build ## a Clojure flow, a worker and a handler script review this project's own sources

@@ -2,7 +2,9 @@
 
 mod cli;
 mod engine;
+mod oracle;
 mod program;
+mod promises;
 mod support;
 mod tidy;
 mod worker;

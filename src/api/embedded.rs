@@ -96,6 +96,7 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error>
             durable: options.durable,
             create: options.create,
             busy_timeout: Duration::from_millis(options.busy_timeout_ms),
+            vfs: None,
         },
     )?;
     let path = sqlite.path().to_path_buf();

@@ -332,29 +332,24 @@ impl Committer {
 
     fn commit_group(&self, mut group: Vec<Box<dyn Queued>>) {
         self.shared.store(group.len() > 1, Ordering::Relaxed);
-        for _ in 0..CONFLICTS_MAX {
+        let mut conflicts = 0;
+        while !group.is_empty() {
             let ran = self.run_group(&mut group);
             let rest = group.split_off(ran.kept);
-            let news = match ran.trouble {
-                Some(Error::Conflict) => {
+            match ran.trouble {
+                Some(Error::Conflict) if conflicts < CONFLICTS_MAX => {
+                    conflicts += 1;
                     group.extend(rest);
                     continue;
                 }
-                Some(trouble) => {
-                    // The ones that were not reached are as lost as those that share the failed commit.
-                    group.into_iter().chain(rest).for_each(|operation| operation.settle(Some(trouble.clone())));
-                    return;
+                Some(trouble) => group.into_iter().for_each(|operation| operation.settle(Some(trouble.clone()))),
+                None => {
+                    (self.tell)(ran.news);
+                    group.into_iter().for_each(|operation| operation.settle(None));
                 }
-                None => ran.news,
-            };
-            (self.tell)(news);
-            group.into_iter().for_each(|operation| operation.settle(None));
-            match rest.is_empty() {
-                true => return,
-                false => group = rest,
             }
+            group = rest;
         }
-        group.into_iter().for_each(|operation| operation.settle(Some(Error::Conflict)));
     }
 
     /// Runs the operations of a group in one transaction and commits it; the later ones may be left for another.
@@ -391,7 +386,6 @@ impl Committer {
                 tx.rollback();
             }
             forget_broken(&mut session, &trouble);
-            ran.kept = group.len();
             ran.trouble = Some(trouble);
         }
         ran

@@ -164,7 +164,7 @@ fn set_clock(store: &dyn Store, clock: &dyn Clock) -> Result<i64> {
         tx.rollback();
         return Ok(known.offset_ms);
     }
-    let begun = clock::begin_clock(clock, tx.last_due()?.unwrap_or(0));
+    let begun = clock::begin_clock(clock, tx.time_reached()?.unwrap_or(0));
     tx.set_clock(&begun)?;
     tx.renew_all_leases(clock.boot_ms() + begun.offset_ms)?;
     tx.commit()?;

@@ -117,6 +117,16 @@ impl Upkeep {
         self.state().waiters.take(number)
     }
 
+    /// Looks for jobs of the queue, if anybody waits for one.
+    pub fn look_at(&self, queue: Queue) {
+        let mut state = self.state();
+        if state.waiters.waiting(&queue) > 0 {
+            state.check.push(queue);
+            drop(state);
+            self.signal.notify_one();
+        }
+    }
+
     /// Looks for leases that are over now.
     pub fn sweep(&self) {
         self.state().sweep = true;
@@ -348,8 +358,8 @@ impl Keeper {
         };
         let of = store::Queue { workspace_id: &queue.workspace, job_type: &queue.job_type, batch_seq };
         let claimable = rows.claimable(&of, now.store_ms, waiting as i64)?.len();
-        if claimable == 0
-            && let Some(due_ms) = rows.next_due(&of)?
+        if claimable < waiting
+            && let Some(due_ms) = rows.next_due(&of, now.store_ms)?
         {
             let delay = Duration::from_millis((due_ms - now.store_ms).max(1) as u64);
             self.upkeep.state().look_later(queue.clone(), Instant::now() + delay);

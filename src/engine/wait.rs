@@ -205,14 +205,30 @@ impl Claimer {
         match result {
             Ok(Some(job)) if self.ticket.is_forgotten() => self.give_back(&job),
             Ok(None) if !self.bound.is_over() && !self.ticket.is_forgotten() => self.wait(again),
-            result => (self.done)(result),
+            result => {
+                if !matches!(result, Ok(Some(_))) {
+                    self.pass_on();
+                }
+                (self.done)(result);
+            }
         }
+    }
+
+    /// It was woken for a job that it does not take: another may.
+    fn pass_on(&self) {
+        if let Some(engine) = self.engine.upgrade() {
+            engine.upkeep.look_at(self.queue());
+        }
+    }
+
+    fn queue(&self) -> Queue {
+        let Claim { workspace, job_type, batch_id, .. } = self.claim.clone();
+        Queue { workspace, job_type, batch_id }
     }
 
     fn wait(self, again: bool) {
         let Some(engine) = self.engine.upgrade() else { return (self.done)(Err(Error::Closed)) };
-        let Claim { workspace, job_type, batch_id, .. } = self.claim.clone();
-        let topic = Topic::Claimable(Queue { workspace, job_type, batch_id });
+        let topic = Topic::Claimable(self.queue());
         let waiting = Waiting { topic, deadline: self.bound.deadline, poll_ms: self.bound.poll_ms, again };
         let ticket = self.ticket.clone();
         let number = engine.upkeep.add(waiting, Box::new(move |why| self.woken(why)));

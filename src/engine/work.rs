@@ -119,10 +119,13 @@ impl Work<'_> {
             self.news.ended.push(job.job_id.clone());
             self.news.matters = true;
         } else {
+            // Its number in the order of endings stays until it ends again: were the last one given away anew, those who
+            // have seen it would miss an ending.
             job.completed_at = None;
-            job.ended_seq = None;
         }
         if after == Status::Queued {
+            // After a restart of the host with a wall clock that is behind, it must not wait for longer than from here.
+            self.tx.keep_time(self.now.store_ms)?;
             self.news.queued(&job.workspace_id, &job.job_type);
         }
         match job.batch_seq {
@@ -146,7 +149,6 @@ impl Work<'_> {
         }
         if !batch.status.is_terminal() {
             batch.completed_at = None;
-            batch.ended_seq = None;
         }
         assert!(batch.status != BatchStatus::Queued || !batch.begun, "a batch that began is not queued");
         Ok(self.tx.update_batch(&batch)?)
@@ -190,8 +192,13 @@ impl Work<'_> {
         Ok(job.map_or((i64::MAX, seq), |job| (job.facts.due_ms, seq)))
     }
 
-    /// Gives free places to the jobs that wait for one, and stores the cap.
+    /// Gives free places to the jobs that wait for one, takes those that a lowered cap no longer has, and stores it.
     pub(super) fn promote(&mut self, mut fanout: Fanout) -> Result<()> {
+        while fanout.used > fanout.cap {
+            let Some(seq) = self.tx.last_placed(fanout.fanout_id)? else { break };
+            self.tx.set_held(seq, true)?;
+            fanout.used -= 1;
+        }
         while fanout.used < fanout.cap {
             let Some(seq) = self.tx.next_held(fanout.fanout_id)? else { break };
             self.tx.set_held(seq, false)?;

@@ -69,8 +69,8 @@ pub trait Rows: Send {
     fn version(&mut self) -> Result<i64>;
 
     fn clock(&mut self) -> Result<Option<ClockRow>>;
-    /// The due time of the job that was submitted last.
-    fn last_due(&mut self) -> Result<Option<i64>>;
+    /// A store time that was reached already, the latest that the rows tell of.
+    fn time_reached(&mut self) -> Result<Option<i64>>;
     fn job_by_id(&mut self, job_id: &str) -> Result<Option<Job>>;
     fn job_by_seq(&mut self, seq: i64) -> Result<Option<Job>>;
     /// What the job was submitted with; `payload` says whether to read that too.
@@ -83,8 +83,8 @@ pub trait Rows: Send {
     fn attempt_by_request(&mut self, request_id: &str) -> Result<Vec<Attempt>>;
     /// The jobs that are to be claimed next, in their order.
     fn claimable(&mut self, queue: &Queue, now_ms: i64, limit: i64) -> Result<Vec<i64>>;
-    /// When the next queued job of the type that is not due yet will be.
-    fn next_due(&mut self, queue: &Queue) -> Result<Option<i64>>;
+    /// When the next queued job of the type that is not due at `now_ms` will be.
+    fn next_due(&mut self, queue: &Queue, now_ms: i64) -> Result<Option<i64>>;
     /// Jobs whose lease was over at `now_ms`, longest first.
     fn expired(&mut self, now_ms: i64, limit: i64) -> Result<Vec<i64>>;
     /// The end of the lease that ends first.
@@ -121,6 +121,8 @@ pub trait Tx: Rows {
     fn undo(&mut self) -> Result<()>;
 
     fn set_clock(&mut self, clock: &ClockRow) -> Result<()>;
+    /// Remembers that store time has come to `now_ms`.
+    fn keep_time(&mut self, now_ms: i64) -> Result<()>;
     /// Adds `lease_ms` of each job to `now_ms` as the end of its lease.
     fn renew_all_leases(&mut self, now_ms: i64) -> Result<()>;
     /// Stores a job and gives its `seq`.

@@ -27,7 +27,7 @@ pub struct Handled {
 /// Runs the handler for a job and reports how that ended.
 pub async fn handle(worker: &Worker, job: &Job, mut lease: Lease) -> Handled {
     let (verdict, folder) = match worker.folder.job(job) {
-        Err(e) => (Some(Verdict::fail("worker_setup_failed", &format!("job directory cannot be made: {e}"))), None),
+        Err(e) => (Some(setup_failed(&e)), None),
         Ok(folder) => (attempt(worker, job, &mut lease, &folder).await, Some(folder)),
     };
     let dir = folder.as_ref().filter(|folder| folder.kept()).map(|folder| folder.path.clone());
@@ -53,6 +53,10 @@ pub async fn handle(worker: &Worker, job: &Job, mut lease: Lease) -> Handled {
 
 /// Runs the handler once and says what is to be reported; nothing where the lease is lost.
 async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFolder) -> Option<Verdict> {
+    let held = match folder.hold_reports() {
+        Ok(held) => held,
+        Err(e) => return Some(setup_failed(&e)),
+    };
     let name = worker.setup.handler.name();
     let environment = environment(worker.client.as_ref(), &worker.facts, job, folder);
     let mut handler = match Handler::start(&worker.setup.handler, &environment).await {
@@ -68,7 +72,13 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
         ("status".to_owned(), "started".into()),
         ("message".to_owned(), format!("started handler {name}").into()),
     ]);
-    let around = Surroundings { client: &worker.client, job, drain: worker.drain.clone(), grace: worker.setup.grace };
+    let around = Surroundings {
+        client: &worker.client,
+        job,
+        drain: worker.drain.clone(),
+        grace: worker.setup.grace,
+        held: Some(held),
+    };
     match watch(around, lease, &mut handler, started).await {
         Err(e) => Some(Verdict::fail("handler_failed", &format!("handler cannot be waited for: {e}"))),
         Ok((exit, None)) => Some(judge(exit.into(), result::read(&folder.result_file()), worker_info)),
@@ -77,6 +87,10 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
             judge_stopped(why, exit.into(), result::read(&folder.result_file()), worker_info)
         }
     }
+}
+
+fn setup_failed(error: &std::io::Error) -> Verdict {
+    Verdict::fail("worker_setup_failed", &format!("job directory cannot be made: {error}"))
 }
 
 fn reason(why: Why) -> &'static str {

@@ -3,7 +3,7 @@
 
 use super::job::Job;
 use crate::value::json;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -88,6 +88,19 @@ impl JobFolder {
 
     pub fn result_file(&self) -> PathBuf {
         self.path.join("result.json")
+    }
+
+    /// Makes the helpers' reports wait until the result is dropped: what the worker says first is not to replace what
+    /// a quick handler has said since.
+    pub fn hold_reports(&self) -> io::Result<File> {
+        let held = File::open(self.context_file())?;
+        held.lock()?;
+        Ok(held)
+    }
+
+    /// Waits until the worker lets helpers report, or is gone.
+    pub fn await_turn(&self) -> io::Result<()> {
+        File::open(self.context_file())?.lock_shared()
     }
 
     pub fn kept(&self) -> bool {

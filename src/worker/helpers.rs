@@ -63,6 +63,7 @@ impl HandlerSide {
         for name in ["jobId", "leaseToken"] {
             args.insert(name.into(), context[name].clone());
         }
+        self.folder.await_turn().map_err(|e| Error::new(Code::Internal, format!("worker cannot be awaited: {e}")))?;
         ask(client, "jobs.progress", calls::to_value(&args.into())?, Names::Json)
     }
 

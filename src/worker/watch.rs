@@ -8,6 +8,7 @@ use super::process::Handler;
 use super::run::Drain;
 use crate::api::{Client, Code, Reply};
 use serde_json::{Map, Value};
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -35,6 +36,8 @@ pub struct Surroundings<'a> {
     pub job: &'a Job,
     pub drain: Receiver<Drain>,
     pub grace: Duration,
+    /// Kept until the start was reported: helpers wait for it.
+    pub held: Option<File>,
 }
 
 struct Stop {
@@ -139,6 +142,7 @@ impl Watch<'_> {
 
     /// Takes the answer to a beat.
     fn take(&mut self, reply: &Reply) {
+        self.around.held = None;
         match reply {
             Ok(reply) => {
                 self.lease.renew(self.sent);

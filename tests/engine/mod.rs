@@ -3,3 +3,4 @@
 mod idle;
 mod lifecycle;
 mod opening;
+mod together;

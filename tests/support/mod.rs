@@ -41,7 +41,7 @@ pub fn ask(client: &dyn Client, command: &str, args: &str) -> Result<Value, Erro
 
 /// As `ask`, for commands that succeed.
 pub fn get(client: &dyn Client, command: &str, args: &str) -> Value {
-    ask(client, command, args).unwrap_or_else(|error| panic!("{command} {args}: {error:?}"))
+    ask(client, command, args).unwrap_or_else(|error| panic!("{command} {args:.200}: {error:?}"))
 }
 
 /// What stands under the keys, one after the other.

@@ -1,6 +1,6 @@
 //! Workers that are lost, and workers that come back too late.
 
-use crate::program::{Place, eventually, runs};
+use crate::program::{Place, Worker, eventually, runs};
 use rustix::process::Signal;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -47,6 +47,20 @@ fn a_lease_is_kept_by_heartbeats_for_as_long_as_the_handler_runs() {
     worker.drained();
 }
 
+/// Stops a worker at a moment at which it holds no lock of the store, or nobody could go on.
+fn freeze(place: &Place, worker: &Worker) {
+    let store = rusqlite::Connection::open(place.store()).unwrap();
+    store.busy_timeout(Duration::from_millis(50)).unwrap();
+    eventually("the worker is stopped outside of a transaction", || {
+        worker.signal(Signal::STOP);
+        let is_free = store.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+        if !is_free {
+            worker.signal(Signal::CONT);
+        }
+        is_free
+    });
+}
+
 #[test]
 fn a_worker_that_slept_through_its_lease_stops_its_handler_and_reports_nothing() {
     let place = Place::new();
@@ -57,7 +71,7 @@ fn a_worker_that_slept_through_its_lease_stops_its_handler_and_reports_nothing()
         &["--lease-duration", "1s", "--worker-id", "stale"],
     );
     let handler = ready.hear();
-    stale.signal(Signal::STOP);
+    freeze(&place, &stale);
     let fresh = place.worker(
         &place.script("second.sh", "echo > again; read x < go; errand jobs worker finish --summary fresh"),
         &["--worker-id", "fresh"],

@@ -64,20 +64,20 @@ WHERE batch_seq = $1 AND job_type = $2 AND status = 'queued' AND held = 0 AND du
 ORDER BY due_ms, seq LIMIT $4;
 
 -- name: next_due
--- When the first queued job of a type is due.
+-- When the next job of a type is due that is not yet.
 SELECT due_ms FROM job
-WHERE workspace_id = $1 AND job_type = $2 AND status = 'queued' AND held = 0
+WHERE workspace_id = $1 AND job_type = $2 AND status = 'queued' AND held = 0 AND due_ms > $3
 ORDER BY due_ms LIMIT 1;
 
 -- name: next_due_in_batch
--- When the first queued job of a batch is due.
+-- When the next job of a batch is due that is not yet.
 SELECT due_ms FROM job
-WHERE batch_seq = $1 AND job_type = $2 AND status = 'queued' AND held = 0
+WHERE batch_seq = $1 AND job_type = $2 AND status = 'queued' AND held = 0 AND due_ms > $3
 ORDER BY due_ms LIMIT 1;
 
 -- name: last_due
--- The due time of the job that was submitted last.
-SELECT due_ms FROM job ORDER BY seq DESC LIMIT 1;
+-- When the job was due that was submitted last, if that is still when it was submitted.
+SELECT due_ms FROM (SELECT due_ms, spent FROM job ORDER BY seq DESC LIMIT 1) WHERE spent = 0;
 
 -- name: list_expired
 -- Jobs whose lease is over.

@@ -47,3 +47,11 @@ SELECT boot_id, offset_ms FROM store_clock WHERE id = 1;
 -- Sets the store's clock.
 INSERT INTO store_clock (id, boot_id, offset_ms) VALUES (1, $1, $2)
 ON CONFLICT (id) DO UPDATE SET boot_id = excluded.boot_id, offset_ms = excluded.offset_ms;
+
+-- name: get_time
+-- A store time that was reached.
+SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'time_ms';
+
+-- name: put_time
+-- Remembers a store time that was reached.
+INSERT INTO meta (name, value) VALUES ('time_ms', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value;

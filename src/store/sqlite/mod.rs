@@ -24,6 +24,8 @@ pub struct SqliteOptions {
     pub create: bool,
     /// How long to wait for other writers, migrations and older openers.
     pub busy_timeout: Duration,
+    /// The VFS of SQLite's to go through; the operating system's own where absent.
+    pub vfs: Option<&'static str>,
 }
 
 /// One SQLite file, open in this process.

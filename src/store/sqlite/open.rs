@@ -77,8 +77,11 @@ impl OpenFile {
     fn bare(&self) -> Result<Connection> {
         let flags =
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let mut connection =
-            Connection::open_with_flags(&self.path, flags).map_err(|cause| unusable(&self.path, cause))?;
+        let opened = match self.options.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs),
+            None => Connection::open_with_flags(&self.path, flags),
+        };
+        let mut connection = opened.map_err(|cause| unusable(&self.path, cause))?;
         connection.busy_handler(Some(super::on_busy)).map_err(error)?;
         connection.set_prepared_statement_cache_capacity(128);
         Ok(connection)

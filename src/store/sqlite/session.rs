@@ -58,8 +58,10 @@ impl Rows for Session {
         self.one(sql::GET_CLOCK, [], |row| Ok(ClockRow { boot_id: row.get(0)?, offset_ms: row.get(1)? }))
     }
 
-    fn last_due(&mut self) -> Result<Option<i64>> {
-        self.one(sql::LAST_DUE, [], |row| row.get(0))
+    fn time_reached(&mut self) -> Result<Option<i64>> {
+        let submitted = self.one(sql::LAST_DUE, [], |row| row.get(0))?;
+        let kept = self.one(sql::GET_TIME, [], |row| row.get(0))?;
+        Ok(submitted.max(kept))
     }
 
     fn job_by_id(&mut self, job_id: &str) -> Result<Option<Job>> {
@@ -127,11 +129,11 @@ impl Rows for Session {
         }
     }
 
-    fn next_due(&mut self, queue: &Queue) -> Result<Option<i64>> {
+    fn next_due(&mut self, queue: &Queue, now_ms: i64) -> Result<Option<i64>> {
         let Queue { workspace_id, job_type, batch_seq } = *queue;
         match batch_seq {
-            Some(batch) => self.one(sql::NEXT_DUE_IN_BATCH, params![batch, job_type], |row| row.get(0)),
-            None => self.one(sql::NEXT_DUE, [workspace_id, job_type], |row| row.get(0)),
+            Some(batch) => self.one(sql::NEXT_DUE_IN_BATCH, params![batch, job_type, now_ms], |row| row.get(0)),
+            None => self.one(sql::NEXT_DUE, params![workspace_id, job_type, now_ms], |row| row.get(0)),
         }
     }
 
@@ -257,6 +259,10 @@ impl Tx for Session {
 
     fn set_clock(&mut self, clock: &ClockRow) -> Result<()> {
         self.run(sql::SET_CLOCK, params![clock.boot_id, clock.offset_ms]).map(|_| ())
+    }
+
+    fn keep_time(&mut self, now_ms: i64) -> Result<()> {
+        self.run(sql::PUT_TIME, [now_ms]).map(|_| ())
     }
 
     fn renew_all_leases(&mut self, now_ms: i64) -> Result<()> {

@@ -12,14 +12,16 @@ pub fn canonical(text: &str) -> Result<String, Fault> {
 
 /// The canonical text of a tree. It recurs: what was read is at most `DEPTH_MAX` deep.
 pub(in crate::value) fn canonical_of(value: &Value) -> String {
+    text_of(value, number_of)
+}
+
+/// Tagged literals are compared by `.equals` in Clojure, to which `1` and `1N` are two.
+fn number_as_it_is(value: &Value) -> String {
+    super::write(value)
+}
+
+fn number_of(value: &Value) -> String {
     match value {
-        Value::List(items) | Value::Vector(items) => wrap("[", items.iter().map(canonical_of).collect(), "]"),
-        Value::Set(items) => wrap("#{", sorted(items.iter().map(canonical_of).collect()), "}"),
-        Value::Map(entries) => {
-            let entries = entries.iter().map(|(key, value)| format!("{} {}", canonical_of(key), canonical_of(value)));
-            wrap("{", sorted(entries.collect()), "}")
-        }
-        Value::Tagged(tag, value) => format!("#{tag} {}", canonical_of(value)),
         Value::BigInt(digits) => match digits.parse() {
             Ok(small) => scalar(Scalar::Int(small)),
             Err(_) => format!("{digits}N"),
@@ -27,6 +29,20 @@ pub(in crate::value) fn canonical_of(value: &Value) -> String {
         Value::Decimal(text) => format!("{}M", number::stripped_decimal(text).as_deref().unwrap_or(text)),
         Value::Double(zero) if *zero == 0.0 => "0.0".to_owned(),
         other => super::write(other),
+    }
+}
+
+fn text_of(value: &Value, leaf: fn(&Value) -> String) -> String {
+    let texts = |items: &[Value]| items.iter().map(|item| text_of(item, leaf)).collect();
+    match value {
+        Value::List(items) | Value::Vector(items) => wrap("[", texts(items), "]"),
+        Value::Set(items) => wrap("#{", sorted(texts(items)), "}"),
+        Value::Map(entries) => {
+            let entries = entries.iter().map(|(key, value)| format!("{} {}", text_of(key, leaf), text_of(value, leaf)));
+            wrap("{", sorted(entries.collect()), "}")
+        }
+        Value::Tagged(tag, value) => format!("#{tag} {}", text_of(value, number_as_it_is)),
+        other => leaf(other),
     }
 }
 

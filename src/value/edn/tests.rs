@@ -192,8 +192,15 @@ fn what_clojure_refuses_is_refused() {
 
 #[test]
 fn distinct_values_are_not_taken_for_one() {
-    for text in ["#{1 1.0 1M \"1\" \\1}", "#{:a a \"a\"}", "#{[] {} #{}}", "#{nil false}", "#{1/2 0.5}", "#{#a 1 #b 1}"]
-    {
+    for text in [
+        "#{1 1.0 1M \"1\" \\1}",
+        "#{:a a \"a\"}",
+        "#{[] {} #{}}",
+        "#{nil false}",
+        "#{1/2 0.5}",
+        "#{#a 1 #b 1}",
+        "#{#a 1 #a 1N #a 0.0 #a -0.0}",
+    ] {
         assert!(edn::read(text).is_ok(), "{text}: {}", round(text));
     }
 }

@@ -72,10 +72,9 @@
     :else (printed key)))
 
 (defn- fit-for-a-key?
-  "Whether a value that is read again is found in a set: nothing in it is NaN. Nor a tagged literal, which Clojure
-  compares with `.equals`: `#{#t 0.0 #t -0.0}` has two elements for Clojure and one for us, and is refused."
+  "Whether a value that is read again is found in a set: nothing in it is NaN."
   [value]
-  (not (re-find #"##NaN|#my/tag|#a\.b/c-d" (printed value))))
+  (not (re-find #"##NaN" (printed value))))
 
 (defn- without-collisions [entries]
   (into {} (vals (into {} (map (juxt (comp json-key first) identity)) entries))))

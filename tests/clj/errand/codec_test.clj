@@ -82,10 +82,10 @@
                   (gen/fmap (fn [[tag form]] (tagged-literal (symbol (str "t" tag)) form)) (gen/tuple readable-name inner))]))
    scalars))
 
-(defspec every-value-that-edn-has-survives 1000
+(defspec every-value-that-edn-has-survives {:num-tests 1000 :max-size 60}
   (prop/for-all [value values] (same? value (round-trip value))))
 
-(defspec printing-limits-change-nothing 100
+(defspec printing-limits-change-nothing {:num-tests 100 :max-size 60}
   (prop/for-all [value values]
     (= (hex (encode value)) (binding [*print-length* 1 *print-level* 1] (hex (encode value))))))
 

@@ -35,7 +35,7 @@ CREATE TABLE job (
   updated_at        INTEGER NOT NULL,    -- when anything last changed
   completed_at      INTEGER,             -- when it became terminal
   last_heartbeat_at INTEGER,             -- when its worker last spoke
-  ended_seq         INTEGER              -- order of endings, jobs and batches together; absent until terminal
+  ended_seq         INTEGER              -- order of endings, jobs and batches together; of the last one where it was retried
 );
 CREATE UNIQUE INDEX job_by_id ON job (job_id);
 CREATE INDEX job_by_type ON job (workspace_id, job_type, seq);

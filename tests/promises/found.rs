@@ -1,0 +1,38 @@
+//! What the other tests found, each as short as it can be said, so that it stays mended.
+
+use super::run::{How, Op, Run};
+use super::world::Answer;
+
+fn run(ops: &[Op]) -> Run {
+    let mut run = Run::new();
+    for op in ops {
+        run.step(op).unwrap_or_else(|wrong| panic!("{op:?}: {wrong}"));
+    }
+    run
+}
+
+fn create(cap: i64) -> Op {
+    Op::Create { kind: 0, key: None, cap: Some((0, cap)), budget: 2 }
+}
+
+fn claim() -> Op {
+    Op::Claim { kind: 0, worker: 0, batch: None, request: None, lease_s: 10 }
+}
+
+#[test]
+fn a_cap_that_is_lowered_takes_places_back() {
+    let mut run = run(&[create(2), create(2), create(1), claim()]);
+    let second = run.command(&claim()).expect("a claim is always possible");
+    assert!(matches!(run.run(&second), Ok(Ok(Answer::NoJob))), "one is under lease and one is allowed");
+    run.finish(1).unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
+#[test]
+fn what_is_to_be_tried_again_does_not_wait_longer_because_the_wall_clock_was_set_back() {
+    let later = How::Fail { retryable: true, after_ms: Some(5_000) };
+    let day = 86_400_000;
+    let failed = [create(2), Op::Advance { ms: day }, claim(), Op::Settle { lease: 0, how: later }];
+    let mut run = run(&failed);
+    run.step(&Op::Reboot { ms: -2 * day }).unwrap_or_else(|wrong| panic!("{wrong}"));
+    run.finish(1).unwrap_or_else(|wrong| panic!("{wrong}"));
+}

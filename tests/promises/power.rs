@@ -1,0 +1,297 @@
+//! Power loss, broken and full disks at each write, sync, truncate, read and lock of a workload: what was acknowledged
+//! is there, what was refused is not, a commit that failed is wholly there or not, and the store holds its laws.
+//! Every few operations by default; `ERRAND_FAULTS=1` breaks at each.
+
+use super::disk::{self, Fault};
+use super::invariants;
+use super::world::{
+    Answer, Command, TestClock, TestIds, WORKSPACE, complete, fail, fast_folder, make_store, options, try_start,
+};
+use errand::engine::{Claim, Class, Engine, Error, NewJob, Result, Submit, Work, digest};
+use errand::job::Status;
+use errand::store;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use tempfile::TempDir;
+
+enum Step {
+    Do(Command),
+    /// A submission with a payload of so many bytes.
+    Large(usize),
+    Restart,
+}
+
+/// Submissions, claims, reports, ends of every kind; with restarts, so that the log is folded into the database.
+fn workload() -> Vec<Step> {
+    let submit = |kind: &str| Submit { workspace: WORKSPACE.into(), job_type: kind.into(), ..Submit::default() };
+    let create = |kind| Step::Do(Command::Create { submit: submit(kind), max_attempts: 2 });
+    let claim = |kind: &str| {
+        let (workspace, job_type, worker_id) = (WORKSPACE.into(), kind.into(), "worker".into());
+        Step::Do(Command::Claim(Claim { workspace, job_type, worker_id, lease_ms: Some(5_000), ..Claim::default() }))
+    };
+    let keyed = Submit { idempotency_key: Some("key".into()), digest: digest(["a"].into_iter()), ..submit("keyed") };
+    let batch = Submit { fanout_max_concurrency: Some(2), ..submit("batch") };
+    let at = |made: usize, claimed: usize| (format!("op{made}-000001"), format!("token-op{claimed}-000001"));
+    let settle = |(job, token): (String, String), settle| Step::Do(Command::Settle { job, token, settle });
+    vec![
+        create("a"),                                                                // 0
+        Step::Do(Command::CreateBatch { submit: batch, jobs: 5, max_attempts: 1 }), // 1
+        claim("a"),                                                                 // 2
+        Step::Do({
+            let (job, token) = at(0, 2);
+            Command::Progress { job, token, status: Some(Status::Running) }
+        }), // 3
+        Step::Restart,                                                              // 4
+        settle(at(0, 2), fail(true, Some(1_000))),                                  // 5
+        Step::Large(300_000),                                                       // 6
+        claim("batch"),                                                             // 7
+        Step::Do(Command::Create { submit: keyed.clone(), max_attempts: 3 }),       // 8
+        claim("a"),                                                                 // 9
+        settle(at(0, 9), complete(Status::Succeeded, "done")),                      // 10
+        Step::Do(Command::Create { submit: keyed, max_attempts: 3 }),               // 11
+        Step::Restart,                                                              // 12
+        claim("batch"),                                                             // 13
+        Step::Do(Command::Cancel { job: "op8-000001".into() }),                     // 14
+        Step::Do(Command::Retry { job: "op8-000001".into() }),                      // 15
+        claim("keyed"),                                                             // 16
+        Step::Do({
+            let (job, token) = at(8, 16);
+            Command::Heartbeat { job, token, lease_ms: None }
+        }), // 17
+        Step::Do(Command::Sweep),                                                   // 18
+        Step::Do(Command::CancelBatch { batch: "op1-000001".into() }),              // 19
+        settle(at(8, 16), complete(Status::NoChanges, "nothing")),                  // 20
+    ]
+}
+
+/// What goes on under one engine on one disk.
+struct Bench {
+    folder: TempDir,
+    clock: Arc<TestClock>,
+    ids: Arc<TestIds>,
+    durable: bool,
+    engine: Option<Arc<Engine>>,
+}
+
+impl Bench {
+    fn new(fault: Fault, chance: u64, durable: bool) -> Bench {
+        let folder = fast_folder();
+        make_store(&folder.path().join("jobs.db"));
+        disk::insert(folder.path(), fault, chance);
+        let (clock, ids) = (Arc::new(TestClock::new()), Arc::new(TestIds::new()));
+        Bench { folder, clock, ids, durable, engine: None }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("jobs.db")
+    }
+
+    fn engine(&mut self) -> Result<Arc<Engine>> {
+        if let Some(engine) = &self.engine {
+            return Ok(engine.clone());
+        }
+        let options = store::SqliteOptions { durable: self.durable, vfs: Some(disk::VFS), ..options() };
+        let engine = try_start(&self.path(), options, self.clock.clone(), self.ids.clone())?;
+        self.engine = Some(engine.clone());
+        Ok(engine)
+    }
+
+    /// Does a step; doing it again does the same.
+    fn step(&mut self, number: usize, step: &Step) -> Result<()> {
+        match step {
+            Step::Restart => {
+                self.engine = None;
+                Ok(())
+            }
+            Step::Do(command) => {
+                let command = command.clone();
+                self.write(number, move |work| command.run(work))
+            }
+            Step::Large(bytes) => {
+                let payload = format!("\"{}\"", "x".repeat(*bytes));
+                let new = NewJob { payload: Some(payload.into()), ..NewJob::default() };
+                let submit = Submit { workspace: WORKSPACE.into(), job_type: "large".into(), ..Submit::default() };
+                self.write(number, move |work| work.create(&submit, &new).map(|view| Answer::Job(Box::new(view))))
+            }
+        }
+    }
+
+    fn write(&mut self, number: usize, mut op: impl FnMut(&mut Work) -> Result<Answer> + Send + 'static) -> Result<()> {
+        let (engine, ids) = (self.engine()?, self.ids.clone());
+        let (told, tell) = mpsc::channel();
+        let op = move |work: &mut Work| {
+            ids.restart(&format!("op{number}-"));
+            op(work)
+        };
+        let done = move |result| told.send(result).expect("the test waits");
+        let result = engine.write(Class::Urgent, op, done).unwrap_or_else(|| tell.recv().expect("it is answered"));
+        result.map(|_| ())
+    }
+}
+
+/// Everything that is in the store, as text, but for its clock, which opening sets.
+fn contents(path: &Path) -> String {
+    let connection = Connection::open(path).expect("the store opens");
+    // It only looks: what it wrote when it is closed last would not be seen by the disk.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("SQLite knows it");
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'store_clock' ORDER BY name";
+    let mut statement = connection.prepare(tables).expect("the query is well formed");
+    let tables: Vec<String> =
+        statement.query_map([], |row| row.get(0)).expect("the query runs").map(|name| name.expect("a name")).collect();
+    let mut text = String::new();
+    for table in tables {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).expect("the table can be read");
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).expect("the query runs");
+        while let Some(row) = rows.next().expect("a row") {
+            let cells = (0..columns).map(|column| match row.get::<_, rusqlite::types::Value>(column) {
+                Ok(rusqlite::types::Value::Text(long)) if long.len() > 1_000 => format!("{} bytes", long.len()),
+                cell => format!("{:?}", cell.expect("a cell")),
+            });
+            text += &format!("{table}: {}\n", cells.collect::<Vec<_>>().join(" "));
+        }
+    }
+    text
+}
+
+/// What is in the store after so many steps, and how much a disk has to do for all of them.
+struct Expected {
+    after: Vec<String>,
+    changes: usize,
+    writes: usize,
+    reads: usize,
+    locks: usize,
+}
+
+fn expected(durable: bool) -> Expected {
+    let mut bench = Bench::new(Fault::None, 1, durable);
+    let disk = disk::insert(bench.folder.path(), Fault::None, 1);
+    let mut after = vec![contents(&bench.path())];
+    for (number, step) in workload().iter().enumerate() {
+        bench.clock.advance(1_000);
+        bench.step(number, step).unwrap_or_else(|error| panic!("step {number}: {error}"));
+        after.push(contents(&bench.path()));
+    }
+    bench.engine = None;
+    let disk = disk.lock().expect("nobody panics with it");
+    Expected { after, changes: disk.changes, writes: disk.writes, reads: disk.reads, locks: disk.locks }
+}
+
+/// The points to break at: each, or about as many as `few`.
+fn points(all: usize, few: usize) -> impl Iterator<Item = usize> {
+    let stride = if std::env::var_os("ERRAND_FAULTS").is_some() { 1 } else { (all / few).max(1) };
+    (1..=all).step_by(stride)
+}
+
+/// The power fails at that change: which step's state is there afterwards, and how many steps were acknowledged.
+fn lose_power_at(point: usize, durable: bool, expected: &Expected) -> (usize, usize, bool) {
+    let mut bench = Bench::new(Fault::PowerLoss(point), point as u64, durable);
+    let (mut acknowledged, mut unknown) = (0, false);
+    for (number, step) in workload().iter().enumerate() {
+        bench.clock.advance(1_000);
+        match bench.step(number, step) {
+            Ok(()) => acknowledged = number + 1,
+            Err(error) => {
+                unknown = is_unknown(&error);
+                break;
+            }
+        }
+    }
+    bench.engine = None;
+    disk::lose_power(bench.folder.path());
+    let engine = try_start(&bench.path(), options(), bench.clock.clone(), bench.ids.clone());
+    drop(engine.unwrap_or_else(|error| panic!("power loss at change {point}: the store does not open: {error}")));
+    invariants::assert_integrity(&bench.path());
+    invariants::assert_hold(&bench.path());
+    let found = contents(&bench.path());
+    // Some steps change nothing: of equal states the last that may be meant.
+    let last = acknowledged + usize::from(unknown);
+    let state = (0..=last).rev().find(|state| expected.after[*state] == found);
+    let state = state.unwrap_or_else(|| panic!("power loss at change {point}: what is there never was:\n{found}"));
+    (state, acknowledged, unknown)
+}
+
+fn is_unknown(error: &Error) -> bool {
+    matches!(error, Error::Store(store::Error::Unknown(_)))
+}
+
+#[test]
+fn what_was_acknowledged_survives_power_loss_at_any_write_sync_or_truncate() {
+    let expected = expected(true);
+    for point in points(expected.changes, 120) {
+        let (state, acknowledged, _) = lose_power_at(point, true, &expected);
+        assert!(
+            state >= acknowledged || expected.after[state] == expected.after[acknowledged],
+            "power loss at change {point}: {acknowledged} steps were acknowledged, {state} are there"
+        );
+    }
+}
+
+/// The proof that the test above bites: without the syncs it finds loss. What is left is an earlier state, never a mix.
+#[test]
+fn without_full_sync_the_same_power_loss_is_seen_to_lose() {
+    let expected = expected(false);
+    let lost = points(expected.changes, 60).filter(|point| {
+        let (state, acknowledged, _) = lose_power_at(*point, false, &expected);
+        state < acknowledged && expected.after[state] != expected.after[acknowledged]
+    });
+    assert!(lost.count() > 0, "synchronous=NORMAL lost nothing: this disk does not test anything");
+}
+
+/// A disk that fails once: each caller is told, what failed is not there or wholly there, and doing it again succeeds.
+fn survives(fault: Fault, expected: &Expected) {
+    let mut bench = Bench::new(fault, 7, true);
+    let disk = disk::insert(bench.folder.path(), fault, 7);
+    for (number, step) in workload().iter().enumerate() {
+        bench.clock.advance(1_000);
+        for time in 0.. {
+            let Err(error) = bench.step(number, step) else { break };
+            assert!(time < 5, "{fault:?}: step {number} does not get through: {error}");
+            assert!(matches!(error, Error::Store(_)), "{fault:?}: step {number}: {error}");
+            let found = contents(&bench.path());
+            let done = found == expected.after[number + 1];
+            let undone = found == expected.after[number];
+            assert!(
+                undone || (done && is_unknown(&error)),
+                "{fault:?}: step {number} is told {error}, and left:\n{found}"
+            );
+            if done {
+                break;
+            }
+        }
+        assert_eq!(contents(&bench.path()), expected.after[number + 1], "{fault:?}: step {number} was acknowledged");
+    }
+    bench.engine = None;
+    assert!(disk.lock().expect("nobody panics with it").has_failed(), "{fault:?} never came");
+    drop(disk);
+    disk::lose_power(bench.folder.path());
+    invariants::assert_integrity(&bench.path());
+    invariants::assert_hold(&bench.path());
+    assert_eq!(Some(&contents(&bench.path())), expected.after.last(), "{fault:?}: all of it was acknowledged");
+}
+
+#[test]
+fn a_write_sync_or_truncate_that_fails_is_told_and_can_be_done_again() {
+    let expected = expected(true);
+    points(expected.changes, 80).for_each(|point| survives(Fault::Broken(point), &expected));
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_is_told_and_loses_nothing() {
+    let expected = expected(true);
+    points(expected.writes, 50).for_each(|point| survives(Fault::Full(point, 3), &expected));
+}
+
+#[test]
+fn a_read_that_fails_is_told_and_changes_nothing() {
+    let expected = expected(true);
+    points(expected.reads, 40).for_each(|point| survives(Fault::Unreadable(point), &expected));
+}
+
+#[test]
+fn a_lock_that_fails_is_told_and_changes_nothing() {
+    let expected = expected(true);
+    points(expected.locks, 40).for_each(|point| survives(Fault::Unlockable(point), &expected));
+}
