@@ -136,10 +136,8 @@ pub fn shared_ns() -> i64 {
 /// Handles jobs of the type until its standard input ends or the process does: says in each result when it began.
 pub fn work_until(client: &dyn Client, job_type: &str, over: impl Fn() -> bool) {
     while !over() {
-        let claim = MapBuilder::new()
-            .put("job-type", job_type.to_string())
-            .put("worker-id", "bench")
-            .put("wait-ms", 500i64);
+        let claim =
+            MapBuilder::new().put("job-type", job_type.to_string()).put("worker-id", "bench").put("wait-ms", 500i64);
         let claimed = ask(client, "jobs.claim", claim);
         if let Some(job) = claimed.get("job").filter(|job| **job != Value::Nil) {
             let begun = shared_ns();

@@ -104,7 +104,8 @@ impl Bench {
     }
 
     fn submits(&mut self) {
-        for (full, level, phase) in [(true, "full", "A submit one by one"), (false, "normal", "A submit, sync NORMAL")] {
+        for (full, level, phase) in [(true, "full", "A submit one by one"), (false, "normal", "A submit, sync NORMAL")]
+        {
             let raw = self.raw(&format!("raw-{level}"), full);
             let rust = load::open(&self.path(&format!("rust-{level}")), full);
             let clojure = format!("{}", self.path(&format!("clojure-{level}")).display());
@@ -151,7 +152,13 @@ impl Bench {
                     };
                     let bar = factor.filter(|_| full).map(Bar::AtLeast);
                     let what = "raw rusqlite, one commit each".into();
-                    self.row(phase, callers_of(callers, language), "/s", rounds, Some(Limit { what, rounds: limit.clone(), bar }));
+                    self.row(
+                        phase,
+                        callers_of(callers, language),
+                        "/s",
+                        rounds,
+                        Some(Limit { what, rounds: limit.clone(), bar }),
+                    );
                 }
                 if full {
                     let points = CALLERS.map(|n| (n as f64, median(&figures.of(&format!("{language} {n}")))));
@@ -268,7 +275,13 @@ impl Bench {
                 let rounds = figures.of(&format!("{figure} {place}"));
                 self.row("D round trip", format!("{name} {place}, p50"), "µs", rounds, Some(limit));
             }
-            self.row("D round trip", format!("await round trip {place}, p99"), "µs", figures.of(&format!("p99 {place}")), None);
+            self.row(
+                "D round trip",
+                format!("await round trip {place}, p99"),
+                "µs",
+                figures.of(&format!("p99 {place}")),
+                None,
+            );
         }
         client.close();
     }
@@ -314,7 +327,8 @@ impl Bench {
     }
 
     fn boundary(&mut self) {
-        let task = format!("{{:phase :boundary :db {:?} :sync \"normal\"}}", self.path("boundary").display().to_string());
+        let task =
+            format!("{{:phase :boundary :db {:?} :sync \"normal\"}}", self.path("boundary").display().to_string());
         let Some(java) = &mut self.java else { return };
         let mut figures = Figures::default();
         for _ in 0..self.rounds {
@@ -325,7 +339,8 @@ impl Bench {
         }
         for (key, what, times) in [("out", "one full job map out", 6.0), ("in", "one submit map in", 5.0)] {
             let rounds = figures.of(&format!("{key}-text"));
-            let limit = Limit { what: "pr-str, edn/read-string".into(), rounds, bar: Some(Bar::AtMost(1.0 / times, 0.0)) };
+            let limit =
+                Limit { what: "pr-str, edn/read-string".into(), rounds, bar: Some(Bar::AtMost(1.0 / times, 0.0)) };
             self.row("F boundary", what, "µs", figures.of(key), Some(limit));
         }
         self.row("F boundary", "an empty native call", "µs", figures.of("empty"), None);

@@ -38,7 +38,8 @@ fn chart(
     chart.configure_mesh().x_desc(across).label_style(("sans-serif", 13)).draw()?;
     for (index, line) in lines.iter().enumerate() {
         let colour = Palette99::pick(index).to_rgba();
-        let drawn = chart.draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(2)).point_size(3))?;
+        let drawn =
+            chart.draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(2)).point_size(3))?;
         drawn.label(&line.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
     chart

@@ -1,6 +1,7 @@
 //! The limit: the engine's own statements on its own schema, run by hand on one connection of rusqlite.
 //! It decides nothing, checks nothing and tells nobody.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::path::Path;
@@ -53,6 +54,7 @@ impl Raw {
                  PRAGMA cache_size = -16384; PRAGMA temp_store = memory; PRAGMA busy_timeout = 10000"
             ))
             .expect("settings of SQLite");
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).expect("a setting of SQLite");
         Raw(connection)
     }
 
@@ -146,8 +148,7 @@ impl Raw {
     fn update(&self, seq: i64, rev: i64, status: &str, lease: Option<i64>, ended: Option<i64>) {
         let (now, none) = (1_700_000_000_001i64, Option::<i64>::None);
         let done = ended.map(|_| now);
-        let row =
-            params![seq, rev, status, 1, 3, 0, 0, now, 120_000, lease, "w", 0, now, now, done, none, ended];
+        let row = params![seq, rev, status, 1, 3, 0, 0, now, 120_000, lease, "w", 0, now, now, done, none, ended];
         self.run("update_job", row);
     }
 

@@ -77,7 +77,8 @@ fn shown(figure: f64) -> String {
 }
 
 fn range(rounds: &[f64]) -> String {
-    let (least, most) = (rounds.iter().copied().fold(f64::NAN, f64::min), rounds.iter().copied().fold(f64::NAN, f64::max));
+    let (least, most) =
+        (rounds.iter().copied().fold(f64::NAN, f64::min), rounds.iter().copied().fold(f64::NAN, f64::max));
     format!("{}–{}", shown(least), shown(most))
 }
 
@@ -112,7 +113,9 @@ pub fn table(machine: &Machine, rows: &[Row]) -> String {
 
 fn machine_line(machine: &Machine) -> String {
     let Machine { cores, fsync_us, jdk, sqlite, system } = machine;
-    format!("{cores} cores, {system}, append 4 KiB + fdatasync p50 {fsync_us:.0} µs, SQLite {sqlite}, JDK {jdk}; sync FULL unless said")
+    format!(
+        "{cores} cores, {system}, append 4 KiB + fdatasync p50 {fsync_us:.0} µs, SQLite {sqlite}, JDK {jdk}; sync FULL unless said"
+    )
 }
 
 pub fn json(machine: &Machine, rows: &[Row]) -> Value {

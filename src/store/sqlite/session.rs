@@ -218,6 +218,10 @@ impl Rows for Session {
 }
 
 impl Tx for Session {
+    fn writes(&self) -> u64 {
+        self.connection.total_changes()
+    }
+
     fn begin(&mut self, patience: Patience) -> Result<()> {
         let timeout = match patience {
             Patience::None => Duration::ZERO,
