@@ -109,7 +109,7 @@
         job-bytes (Codec/encode job {})
         none (byte-array 0)]
     (Native/probe job-bytes)
-    {:out (nanos #(Codec/decode (Native/probe nil) 0))
+    {:out (nanos #(Codec/decode (Native/probe nil) 1))
      :out-text (nanos #(edn/read-string job-text))
      :in (nanos #(Native/probe (Codec/encode submit limits)))
      :in-text (nanos #(edn/read-string (pr-str submit)))
