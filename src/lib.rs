@@ -7,6 +7,7 @@
 //! - `store`   rows in, rows out; SQLite
 //! - `engine`  read → decide → write; group commit, wake-ups, upkeep
 //! - `api`     the table of commands, errors, the client
+//! - `http`    the control plane: server, keys, long polls; its client
 //! - `worker`  claim loop, handler process, job directory, helpers
 //! - `cli`     argv → command; output for people and for pipes
 //! - `jvm`     the boundary to Java
@@ -14,6 +15,7 @@
 pub mod api;
 pub mod cli;
 pub mod engine;
+pub mod http;
 pub mod job;
 pub mod jvm;
 pub mod store;

@@ -2,9 +2,12 @@
 
 mod cli;
 mod engine;
+mod http;
 mod oracle;
 mod program;
 mod promises;
+mod remote;
+mod scenarios;
 mod support;
 mod tidy;
 mod worker;

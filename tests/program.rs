@@ -141,6 +141,10 @@ impl Place {
 pub struct Worker(Option<Child>);
 
 impl Worker {
+    pub fn of(child: Child) -> Worker {
+        Worker(Some(child))
+    }
+
     pub fn pid(&self) -> u32 {
         self.0.as_ref().unwrap().id()
     }
@@ -199,7 +203,7 @@ impl Pipe {
 
 /// The result of what must not take for ever.
 #[track_caller]
-fn within<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn within<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || tell.send(wait()));
     told.recv_timeout(PATIENCE).expect("what was waited for has not happened")

@@ -24,26 +24,37 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Where each outside crate of Cargo.toml may be named: prefixes of paths below src/.
 const CRATES: &[(&str, &[&str])] = &[
+    ("axum", &["http/"]),
+    ("bytes", &["http/"]),
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("getrandom", &["store/sqlite/mod.rs"]),
+    ("http_body_util", &["http/"]),
+    ("hyper_util", &["http/"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["value/", "cli/"]),
     ("jni", &["jvm/"]),
     ("notify", &["store/sqlite/mod.rs"]),
     ("num_bigint", &["value/"]),
     ("num_integer", &["value/"]),
+    ("prometheus", &["http/metrics.rs"]),
+    ("reqwest", &["http/client"]),
     // The help only asks for its version.
     ("rusqlite", &["store/sqlite", "cli/help.rs"]),
-    ("rustix", &["engine/clock.rs", "store/sqlite/", "worker/"]),
+    ("rustix", &["engine/clock.rs", "http/serving.rs", "store/sqlite/", "worker/"]),
     ("serde", &["cli/", "http/", "value/", "worker/"]),
     ("serde_json", &["cli/", "http/", "value/json.rs", "worker/"]),
-    ("sha2", &["engine/submit.rs"]),
+    ("sha2", &["engine/submit.rs", "engine/access.rs"]),
     ("strsim", &["api/"]),
+    ("subtle", &["engine/access.rs"]),
     ("thiserror", &[""]),
     ("tokio", &["http/", "worker/"]),
-    ("uuid", &["engine/", "value/", "worker/"]),
+    ("tokio_rustls", &["http/"]),
+    ("tower_http", &["http/"]),
+    ("tracing", &["cli/serve.rs", "http/", "jvm/servers.rs"]),
+    ("tracing_subscriber", &["cli/serve.rs", "jvm/servers.rs"]),
+    ("uuid", &["engine/", "http/", "value/", "worker/"]),
 ];
 
 /// Files that may hold unsafe code.

@@ -8,8 +8,11 @@
 
   Engines. Every function takes an engine as its first argument, or none: then it uses `*engine*` where that is bound
   or set, else the ambient engine, which is opened on first use from the system property errand.db, the environment
-  variable ERRAND_DB, or ./errand.db. `open` opens one of your own, for `with-open`. Requiring this namespace opens
-  nothing, starts no thread and loads no native code.
+  variables ERRAND_DB, ERRAND_API_URL or BREYTA_API_URL, or ./errand.db. `open` opens one of your own, for `with-open`.
+  Requiring this namespace opens nothing, starts no thread and loads no native code.
+
+  An engine is a SQLite database in this process, or a control plane (`errand serve`) at an http address: the same
+  functions, the same answers and errors.
 
   Values. Arguments are maps with keyword keys, the options map last; results are plain persistent maps with keyword
   keys; statuses are strings, instants are #inst, absent facts are absent keys. Payloads, metadata, outputs, metrics
@@ -20,7 +23,8 @@
 
   Errors are ExceptionInfo. The message names the place, the value and what is allowed; ex-data has
     :errand/code                   :invalid-argument :not-found :refused :lease-lost :payload-too-large
-                                   :await-timeout :closed :unavailable :internal
+                                   :await-timeout :closed :unavailable :internal, and from a control plane
+                                   :unauthenticated :forbidden
     :errand/retry?                 whether the same call may succeed later
     :errand/path                   where in the arguments, outermost key first, where there is such a place
     :cognitect.anomalies/category  the same advice for programs that know anomalies
@@ -33,7 +37,7 @@
   One process must have only one SQLite library on a database file: do not open it with another one (a JDBC driver,
   say) in this JVM."
   (:require [errand.impl.native :as native])
-  (:import [errand.impl Engine]
+  (:import [errand.impl Engine Server]
            [java.util.concurrent CompletableFuture Executor ForkJoinPool]))
 
 (set! *warn-on-reflection* true)
@@ -52,10 +56,30 @@
 (defn- set-text [text]
   (when-not (or (nil? text) (= "" text)) text))
 
-(defn- ambient-path []
-  (or (set-text (System/getProperty "errand.db"))
-      (set-text (System/getenv "ERRAND_DB"))
-      "errand.db"))
+(defn- env
+  "The first of these environment variables that is set."
+  [& names]
+  (some (fn [^String name] (set-text (System/getenv name))) names))
+
+(defn- ambient-place
+  "Where the ambient engine is: the names are weighed as by the command line."
+  []
+  (let [property (set-text (System/getProperty "errand.db"))
+        db (env "ERRAND_DB")
+        url (env "ERRAND_API_URL")]
+    (when (and db url (not property))
+      (throw (native/invalid (str "ERRAND_DB and ERRAND_API_URL are both given: jobs are in a database or behind a control"
+                                  " plane, name one"))))
+    (or property db url (env "BREYTA_API_URL") "errand.db")))
+
+(defn- ambient-options [place]
+  (let [workspace (env "ERRAND_WORKSPACE" "BREYTA_WORKSPACE")
+        api-key (env "ERRAND_API_KEY" "BREYTA_API_KEY" "BREYTA_TOKEN")]
+    (if (native/url? place)
+      (cond-> {}
+        workspace (assoc :workspace workspace)
+        api-key (assoc :api-key api-key))
+      {})))
 
 (defn- ambient-engine
   "The ambient engine; opened where it never was, or where it was closed and `again?` is true."
@@ -66,7 +90,8 @@
     (or (usable @ambient)
         (locking ambient-lock
           (or (usable @ambient)
-              (reset! ambient (native/open (ambient-path) {})))))))
+              (let [place (ambient-place)]
+                (reset! ambient (native/open place (ambient-options place)))))))))
 
 (defn current
   "The engine that functions use when none is given: `*engine*`, else the ambient one, opened where it is not yet.
@@ -80,30 +105,40 @@
         engine)))
 
 (defn open
-  "Opens an engine on the SQLite database at `path`, and makes the file where it is missing.
+  "Opens an engine on the SQLite database at `place`, and makes the file where it is missing; or on the control plane
+  at the http address `place`.
 
     (with-open [engine (errand/open \"jobs.db\" {:workspace \"reviews\"})]
       (errand/submit engine {:job-type \"agent-review\"}))
+    (errand/open \"http://127.0.0.1:8383\" {:api-key \"…\" :workspace \"reviews\"})
 
-  Without arguments: the ambient engine, opened where it is not yet or was closed. `path` is a string, a java.io.File
-  or a java.nio.file.Path. The result is java.io.Closeable. Several engines and several processes of one machine may
-  open one file.
+  Without arguments: the ambient engine, opened where it is not yet or was closed. A database is a string, a
+  java.io.File or a java.nio.file.Path. The result is java.io.Closeable. Several engines and several processes of one
+  machine may open one file.
 
   Options:
     :workspace      whose jobs are seen; default \"default\"
+    :on-event       function of one map, told of background trouble; it also goes to System.Logger \"errand\"
+  of a database:
     :sync           \"full\" (default): what returned survives power loss; \"normal\" may lose the last commits then
     :create?        make a missing file; default true, otherwise :not-found
     :fallback-poll  how often to look for other processes' commits besides being woken by them, as a duration;
                     default \"1s\", false for never
     :busy-timeout   how long to wait for other processes that write, then :unavailable; default \"30s\"
-    :on-event       function of one map, told of background trouble; it also goes to System.Logger \"errand\"
+  of a control plane:
+    :api-key        the key that it gave out
+    :retry-for      how long a call is tried again while it cannot be reached or restarts, as a duration; default \"30s\",
+                    and \"5s\" before its first answer. Every try is one operation to it. Waits are tried until their bound.
+
+  A control plane is not spoken to before the first call. Proxies and certificates are those of HTTPS_PROXY and
+  SSL_CERT_FILE.
 
   Throws :invalid-argument for bad options, a missing folder, or a file that is no database of Errand's; :not-found
   for a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when
   another copy of the native library in this JVM has it open."
   (^Engine [] (ambient-engine true))
-  (^Engine [path] (open path {}))
-  (^Engine [path options] (native/open path options)))
+  (^Engine [place] (open place {}))
+  (^Engine [place options] (native/open place options)))
 
 (defn close
   "Closes an engine: waits on it end with :closed, workers on it stop and release their jobs. Idempotent.
@@ -443,6 +478,112 @@
   [& args]
   (with-engine (fn ([engine job] (release! engine job {}))
                  ([engine job opts] (:job (leased engine "jobs.release" job opts))))
+    args))
+
+;; Serving others
+
+(defn serve!
+  "Serves an engine to programs on other machines and in other languages, over HTTP, as 'errand serve' does.
+
+    (with-open [server (serve! {:listen \"127.0.0.1:0\"})]
+      (.port server) (.url server) (.token server))
+
+  The result is java.io.Closeable: closing it drains (workers are told, long polls end, requests are finished) and lets
+  go of the port. Closing the engine closes it too.
+
+    :listen      address and port; default \"127.0.0.1:8383\", port 0 takes a free one
+    :tls-cert, :tls-key   files in PEM: serves https
+    :public-url  how others reach it, where it stands behind a proxy
+    :no-auth?    let in any token and none, on loopback addresses only; default false
+    :drain-time  how long connected workers are told to drain before it ends; default \"1s\"
+
+  Callers need a key (see `create-key!`); as long as there are none it listens on loopback addresses only and takes the
+  token that was made for this run, `(.token server)`. Throws :invalid-argument for an address that cannot be listened on."
+  (^Server [] (serve! (current) {}))
+  (^Server [options] (if (native/engine? options)
+                       (serve! options {})
+                       (serve! (current) options)))
+  (^Server [engine options] (native/serve engine (merge {:drain-time "1s"} options))))
+
+(defn ^{:errand/command "service_accounts.create"} create-service-account!
+  "Makes a service account, for which keys can be made.
+
+    (create-service-account! {:name \"reviewers\" :capabilities [\"jobs.worker\"] :allowed-job-types [\"agent-review\"]})
+
+    :name               what it is for, for people
+    :capabilities       scopes of its keys: \"jobs.submit\" \"jobs.read\" \"jobs.worker\" \"jobs.manage\"
+                        \"resources.read\" \"resources.write\" \"workspace.full\" (everything)
+    :allowed-job-types  the only job types that its keys are for; all when absent
+    :metadata           your own notes"
+  ([account] (create-service-account! (current) account))
+  ([engine account] (:service-account (native/call engine "service_accounts.create" account))))
+
+(defn ^{:errand/command "service_accounts.list"} list-service-accounts
+  "Lists service accounts, newest first, a page at a time.
+
+  Gives {:items [account …] :next-cursor …} as `list-jobs` does. :limit 1 to 1000, default 50; :cursor."
+  ([] (list-service-accounts (current) {}))
+  ([options] (if (native/engine? options)
+               (list-service-accounts options {})
+               (list-service-accounts (current) options)))
+  ([engine options] (native/call engine "service_accounts.list" options)))
+
+(defn ^{:errand/command "service_accounts.get"} service-account
+  "Reads one service account.
+
+  Throws :not-found for an unknown id, or one of another workspace."
+  ([account-id] (service-account (current) account-id))
+  ([engine account-id]
+   (:service-account (native/call engine "service_accounts.get" {:service-account-id account-id}))))
+
+(defn ^{:errand/command "service_accounts.update"} update-service-account!
+  "Changes a service account; what is absent stays, and keys feel it at once.
+
+    (update-service-account! account-id {:status \"disabled\"})
+
+    :status   \"active\" \"disabled\": keys of a disabled account open nothing
+    :name, :capabilities, :allowed-job-types (all when empty), :metadata   as of `create-service-account!`"
+  ([account-id changes] (update-service-account! (current) account-id changes))
+  ([engine account-id changes]
+   (:service-account (native/call engine "service_accounts.update"
+                                  (options changes {:service-account-id account-id})))))
+
+(defn ^{:errand/command "service_accounts.keys.create"} create-key!
+  "Makes a key of a service account and shows its secret, this once.
+
+    (:secret (create-key! account-id {:name \"ci\"}))
+
+    :name        where it is used, for people
+    :expires-at  when it ceases to open anything, an #inst; never when absent
+    :metadata    your own notes"
+  {:arglists '([account-id] [account-id options] [engine account-id] [engine account-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (create-key! engine id {}))
+                 ([engine id opts]
+                  (:key (native/call engine "service_accounts.keys.create" (options opts {:service-account-id id})))))
+    args))
+
+(defn ^{:errand/command "service_accounts.keys.list"} list-keys
+  "Lists the keys of a service account, newest first, without their secrets.
+
+  Gives {:items [key …] :next-cursor …} as `list-jobs` does. :limit 1 to 1000, default 50; :cursor."
+  {:arglists '([account-id] [account-id options] [engine account-id] [engine account-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (list-keys engine id {}))
+                 ([engine id opts]
+                  (native/call engine "service_accounts.keys.list" (options opts {:service-account-id id}))))
+    args))
+
+(defn ^{:errand/command "service_accounts.keys.revoke"} revoke-key!
+  "Revokes a key for good, at once.
+
+    (revoke-key! key-id)
+
+    :service-account-id   the service account that it is of, where that is to be sure"
+  {:arglists '([key-id] [key-id options] [engine key-id] [engine key-id options])}
+  [& args]
+  (with-engine (fn ([engine id] (revoke-key! engine id {}))
+                 ([engine id opts] (:key (native/call engine "service_accounts.keys.revoke" (options opts {:key-id id})))))
     args))
 
 ;; Exploring

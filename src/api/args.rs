@@ -6,7 +6,7 @@ use super::error::{Code, Error};
 use crate::engine::NewJob;
 use crate::job::{Growth, limits};
 use crate::store::{Artifact, Text};
-use crate::value::{Value, camel, edn};
+use crate::value::{MapBuilder, Value, camel, edn};
 
 /// A checked argument.
 #[derive(Clone, Debug)]
@@ -18,6 +18,39 @@ pub enum Arg {
     Jobs(Vec<NewJob>),
     Artifacts(Vec<Artifact>),
     Growth(Growth, Option<i64>),
+    Words(Vec<String>),
+}
+
+impl Arg {
+    fn to_value(&self) -> Value {
+        match self {
+            Arg::Text(text) => Value::str(text.as_str()),
+            Arg::Int(int) => Value::Int(*int),
+            Arg::Bool(flag) => Value::Bool(*flag),
+            Arg::Open(text) => Value::Text(text.clone()),
+            Arg::Words(words) => Value::Vector(words.iter().map(|word| Value::str(word.as_str())).collect()),
+            Arg::Jobs(jobs) => Value::Vector(jobs.iter().map(job_value).collect()),
+            Arg::Artifacts(all) => Value::Vector(all.iter().map(|one| Value::Text(one.artifact.clone())).collect()),
+            Arg::Growth(growth, max) => growth_value(*growth, *max),
+        }
+    }
+}
+
+fn job_value(job: &NewJob) -> Value {
+    MapBuilder::new()
+        .put_some("payload", job.payload.clone().map(Value::Text))
+        .put_some("metadata", job.metadata.clone().map(Value::Text))
+        .put_some("max-attempts", job.max_attempts)
+        .build()
+}
+
+fn growth_value(growth: Growth, max: Option<i64>) -> Value {
+    let (kind, factor) = match growth {
+        Growth::Constant => ("constant", None),
+        Growth::Linear(factor) => ("linear", Some(factor)),
+        Growth::Exponential(factor) => ("exponential", Some(factor)),
+    };
+    MapBuilder::new().put("type", kind).put_some("factor", factor.map(Value::Double)).put_some("max", max).build()
 }
 
 /// The checked arguments of one call.
@@ -28,20 +61,24 @@ pub struct Args {
 impl Args {
     /// Checks `args` against the fields of `command`.
     pub fn read(command: &Command, args: &Value, names: Names) -> Result<Args, Error> {
+        Args::of(&format!("arguments of {}", command.name), command.fields, args, names)
+    }
+
+    /// Checks what a caller gives by name against fields; `what` it is begins an error.
+    pub fn of(what: &str, fields: &'static [Field], args: &Value, names: Names) -> Result<Args, Error> {
         let Value::Map(entries) = args else {
-            return Err(invalid(format!("arguments of {} are {}; allowed: a map", command.name, kind_of(args))));
+            return Err(invalid(format!("{what} are {}; allowed: a map", kind_of(args))));
         };
         let mut values = Vec::with_capacity(entries.len());
         for (key, value) in entries {
-            let field = find(command.fields, key, names)?;
+            let field = find(fields, key, names)?;
             if matches!(value, Value::Nil) && field.name != "payload" {
                 continue;
             }
             let place = Place::root(names).key(field.name);
             values.push((field.name, check(field.kind, value, &place)?));
         }
-        let missing =
-            command.fields.iter().find(|field| field.required && !values.iter().any(|(n, _)| *n == field.name));
+        let missing = fields.iter().find(|field| field.required && !values.iter().any(|(n, _)| *n == field.name));
         match missing {
             Some(field) => {
                 let place = Place::root(names).key(field.name);
@@ -49,6 +86,11 @@ impl Args {
             }
             None => Ok(Args { values }),
         }
+    }
+
+    /// The arguments as a map again, under the names of Clojure: what `read` takes for the same.
+    pub fn to_value(&self) -> Value {
+        Value::Map(self.values.iter().map(|(name, arg)| (Value::key(name), arg.to_value())).collect())
     }
 
     fn get(&self, name: &str) -> Option<&Arg> {
@@ -103,6 +145,13 @@ impl Args {
         match self.get("artifacts") {
             Some(Arg::Artifacts(artifacts)) => artifacts.clone(),
             _ => Vec::new(),
+        }
+    }
+
+    pub fn words(&self, name: &'static str) -> Option<Vec<String>> {
+        match self.get(name) {
+            Some(Arg::Words(words)) => Some(words.clone()),
+            _ => None,
         }
     }
 
@@ -163,6 +212,15 @@ pub fn spell(name: &str, names: Names) -> String {
         Names::Clojure => format!(":{name}"),
         Names::Json => camel(name),
         Names::Flag => format!("--{}", name.trim_end_matches('?')),
+    }
+}
+
+/// A name of ours as a key of a caller's arguments.
+pub fn spell_key(name: &'static str, names: Names) -> Value {
+    match names {
+        Names::Clojure => Value::key(name),
+        Names::Json => Value::str(camel(name)),
+        Names::Flag => Value::str(name),
     }
 }
 
@@ -239,7 +297,40 @@ pub fn check(kind: Kind, value: &Value, place: &Place) -> Result<Arg, Error> {
         Kind::Jobs => jobs(value, place),
         Kind::Artifacts => artifacts(value, place),
         Kind::Backoff => backoff(value, place),
+        Kind::Words(allowed) => words(value, place, |item, place| word(item, allowed, place)),
+        Kind::JobTypes => words(value, place, job_type),
+        Kind::Instant => instant(value, place),
     }
+}
+
+fn words(value: &Value, place: &Place, each: impl Fn(&Value, &Place) -> Result<Arg, Error>) -> Result<Arg, Error> {
+    let (Value::Vector(items) | Value::List(items) | Value::Set(items)) = value else {
+        return Err(place.invalid(format!("is {}; allowed: a list of text", shown(value))));
+    };
+    if items.len() > limits::WORDS_MAX {
+        return Err(place.invalid(format!("has {} entries; at most {} are allowed", items.len(), limits::WORDS_MAX)));
+    }
+    let mut words = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        match each(item, &place.index(index))? {
+            Arg::Text(word) if !words.contains(&word) => words.push(word),
+            _ => {}
+        }
+    }
+    Ok(Arg::Words(words))
+}
+
+fn instant(value: &Value, place: &Place) -> Result<Arg, Error> {
+    let ms = match value {
+        Value::Inst(ms) => Some(*ms),
+        Value::Str(text) => match edn::read(&format!("#inst \"{text}\"")) {
+            Ok(Value::Inst(ms)) => Some(ms),
+            Ok(_) | Err(_) => None,
+        },
+        _ => None,
+    };
+    let told = || place.invalid(format!("is {}; allowed: an instant such as 2026-05-01T12:00:00Z", shown(value)));
+    ms.map(Arg::Int).ok_or_else(told)
 }
 
 fn text(value: &Value, min: usize, max: usize, place: &Place) -> Result<Arg, Error> {

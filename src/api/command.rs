@@ -1,6 +1,8 @@
 //! The table of commands: name, what it does, fields. Every surface reads it; none repeats it.
 //! It does not run them: `run.rs` does.
 
+use super::access::{SCOPES, Scope};
+use super::accounts;
 use super::run::{self, Run};
 use crate::job::limits;
 
@@ -11,6 +13,8 @@ pub struct Command {
     /// What it does, in one sentence.
     pub doc: &'static str,
     pub fields: &'static [Field],
+    /// What a key needs for it.
+    pub scope: Scope,
     pub run: Run,
 }
 
@@ -46,6 +50,12 @@ pub enum Kind {
     Labels(usize),
     /// `{:payload :metadata :max-attempts}` maps, 1 to `limits::BATCH_JOBS_MAX` of them.
     Jobs,
+    /// Some of these words.
+    Words(&'static [&'static str]),
+    /// Job types.
+    JobTypes,
+    /// An instant, or its RFC 3339 text.
+    Instant,
     /// Maps of artifacts, at most `limits::ARTIFACTS_MAX`, or a lone one.
     Artifacts,
     /// How the delay between scheduled checks grows: `:constant`, or `{:type … :factor … :max …}`.
@@ -67,6 +77,11 @@ impl Command {
     /// Whether it can change durable state.
     pub fn mutates(&self) -> bool {
         !matches!(self.run, Run::Read(_) | Run::Await(_))
+    }
+
+    /// Whether it may wait for something to happen.
+    pub fn waits(&self) -> bool {
+        matches!(self.run, Run::Claim(_) | Run::Await(_))
     }
 }
 
@@ -98,6 +113,7 @@ const POSITIVE_WAIT: Kind = Kind::Millis(1, limits::WAIT_MAX_MS);
 const JOB_TYPE: Field = need("job-type", Kind::JobType, "which workers may take it");
 const JOB_ID: Field = need("job-id", KEY, "the job");
 const BATCH_ID: Field = need("batch-id", KEY, "the batch");
+const ACCOUNT_ID: Field = need("service-account-id", KEY, "the service account");
 const TOKEN: Field = need("lease-token", KEY, "the secret that the claim gave; any other is lease-lost");
 const PAYLOAD: Field = may("payload", Kind::Open(limits::PAYLOAD_MAX), "what the worker is to work on; {} when absent");
 const METADATA: Field = may("metadata", Kind::Open(limits::METADATA_MAX), "the caller's own notes");
@@ -147,6 +163,7 @@ pub static COMMANDS: &[Command] = &[
             FANOUT_STEP_ID,
             FANOUT_MAX,
         ],
+        scope: Scope::JobsSubmit,
         run: Run::Write(run::Class::Bulk, run::create),
     },
     Command {
@@ -160,12 +177,14 @@ pub static COMMANDS: &[Command] = &[
             LIMIT,
             CURSOR,
         ],
+        scope: Scope::JobsRead,
         run: Run::Read(run::list),
     },
     Command {
         name: "jobs.get",
         doc: "Reads the latest state of one job.",
         fields: &[JOB_ID],
+        scope: Scope::JobsRead,
         run: Run::Read(run::get),
     },
     Command {
@@ -180,13 +199,15 @@ pub static COMMANDS: &[Command] = &[
             may("request-id", KEY, "repeated while the lease lives, it gives the same claim again"),
             may("wait-ms", WAIT, "how long to wait for a job; not at all when absent"),
         ],
+        scope: Scope::JobsWorker,
         run: Run::Claim(run::claim),
     },
     Command {
         name: "jobs.heartbeat",
         doc: "Extends the lease and tells the worker to go on, to cancel or to drain.",
         fields: &[JOB_ID, TOKEN, LEASE_DURATION],
-        run: Run::Write(run::Class::Urgent, run::heartbeat),
+        scope: Scope::JobsWorker,
+        run: Run::Renew(run::Class::Urgent, run::heartbeat),
     },
     Command {
         name: "jobs.progress",
@@ -200,6 +221,7 @@ pub static COMMANDS: &[Command] = &[
             METRICS,
             ARTIFACTS,
         ],
+        scope: Scope::JobsWorker,
         run: Run::Write(run::Class::Urgent, run::progress),
     },
     Command {
@@ -215,6 +237,7 @@ pub static COMMANDS: &[Command] = &[
             ARTIFACTS,
             may("worker-info", DETAILS, "what did it, and where"),
         ],
+        scope: Scope::JobsWorker,
         run: Run::Write(run::Class::Urgent, run::complete),
     },
     Command {
@@ -230,36 +253,42 @@ pub static COMMANDS: &[Command] = &[
             may("retryable", Kind::Bool, "whether another attempt may help; false when absent"),
             may("retry-after-ms", WAIT, "delay of the next attempt; grows from 1s to 5m when absent"),
         ],
+        scope: Scope::JobsWorker,
         run: Run::Write(run::Class::Urgent, run::fail),
     },
     Command {
         name: "jobs.release",
         doc: "Gives the job back unfinished, at no cost to its attempts.",
         fields: &[JOB_ID, TOKEN, REASON],
+        scope: Scope::JobsWorker,
         run: Run::Write(run::Class::Urgent, run::release),
     },
     Command {
         name: "jobs.cancel",
         doc: "Cancels a queued job, or asks the worker of an active one to stop.",
         fields: &[JOB_ID, REASON],
+        scope: Scope::JobsManage,
         run: Run::Write(run::Class::Urgent, run::cancel),
     },
     Command {
         name: "jobs.retry",
         doc: "Queues a failed, timed out or cancelled job again.",
         fields: &[JOB_ID],
+        scope: Scope::JobsManage,
         run: Run::Write(run::Class::Urgent, run::retry),
     },
     Command {
         name: "jobs.await",
         doc: "Waits until the job is terminal or the wait's bound is reached, and gives its state and which it was.",
         fields: &[JOB_ID, TIMEOUT, INTERVAL, CHECKS, BACKOFF],
+        scope: Scope::JobsRead,
         run: Run::Await(run::await_job),
     },
     Command {
         name: "jobs.stats",
         doc: "Counts the jobs of the workspace by type and status.",
         fields: &[may("job-type", Kind::JobType, "only this type")],
+        scope: Scope::JobsRead,
         run: Run::Read(run::stats),
     },
     Command {
@@ -276,12 +305,14 @@ pub static COMMANDS: &[Command] = &[
             FANOUT_STEP_ID,
             FANOUT_MAX,
         ],
+        scope: Scope::JobsSubmit,
         run: Run::Write(run::Class::Bulk, run::create_batch),
     },
     Command {
         name: "jobs.batches.get",
         doc: "Reads the latest state of one batch and its first jobs.",
         fields: &[BATCH_ID, SHOWN, may("include-jobs?", Kind::Bool, "whether to give its jobs; true when absent")],
+        scope: Scope::JobsRead,
         run: Run::Read(run::get_batch),
     },
     Command {
@@ -296,12 +327,14 @@ pub static COMMANDS: &[Command] = &[
             SHOWN,
             may("include-jobs?", Kind::Bool, "whether to give its jobs; false when absent"),
         ],
+        scope: Scope::JobsRead,
         run: Run::Await(run::await_batch),
     },
     Command {
         name: "jobs.batches.cancel",
         doc: "Cancels the queued jobs of a batch and asks the workers of its active ones to stop.",
         fields: &[BATCH_ID, REASON],
+        scope: Scope::JobsManage,
         run: Run::Write(run::Class::Bulk, run::cancel_batch),
     },
     Command {
@@ -313,6 +346,73 @@ pub static COMMANDS: &[Command] = &[
             LIMIT,
             CURSOR,
         ],
+        scope: Scope::JobsRead,
         run: Run::Read(run::list_batches),
+    },
+    Command {
+        name: "service_accounts.create",
+        doc: "Makes a service account, for which keys can be made.",
+        fields: &[
+            need("name", NAME, "what it is for, for people"),
+            need("capabilities", Kind::Words(SCOPES), "scopes of its keys"),
+            may("allowed-job-types", Kind::JobTypes, "the only job types that its keys are for; all when absent"),
+            METADATA,
+        ],
+        scope: Scope::WorkspaceFull,
+        run: Run::Write(run::Class::Urgent, accounts::create),
+    },
+    Command {
+        name: "service_accounts.list",
+        doc: "Lists service accounts, newest first, a page at a time.",
+        fields: &[LIMIT, CURSOR],
+        scope: Scope::WorkspaceFull,
+        run: Run::Read(accounts::list),
+    },
+    Command {
+        name: "service_accounts.get",
+        doc: "Reads one service account.",
+        fields: &[ACCOUNT_ID],
+        scope: Scope::WorkspaceFull,
+        run: Run::Read(accounts::get),
+    },
+    Command {
+        name: "service_accounts.update",
+        doc: "Changes a service account; what is absent stays, and keys feel it at once.",
+        fields: &[
+            ACCOUNT_ID,
+            may("name", NAME, "what it is for, for people"),
+            may("status", Kind::Word(&["active", "disabled"]), "keys of a disabled one open nothing"),
+            may("capabilities", Kind::Words(SCOPES), "scopes of its keys"),
+            may("allowed-job-types", Kind::JobTypes, "the only job types that its keys are for; all when empty"),
+            METADATA,
+        ],
+        scope: Scope::WorkspaceFull,
+        run: Run::Write(run::Class::Urgent, accounts::update),
+    },
+    Command {
+        name: "service_accounts.keys.create",
+        doc: "Makes a key of a service account and shows its secret, this once.",
+        fields: &[
+            ACCOUNT_ID,
+            may("name", NAME, "where it is used, for people"),
+            may("expires-at", Kind::Instant, "when it ceases to open anything; never when absent"),
+            METADATA,
+        ],
+        scope: Scope::WorkspaceFull,
+        run: Run::Write(run::Class::Urgent, accounts::create_key),
+    },
+    Command {
+        name: "service_accounts.keys.list",
+        doc: "Lists the keys of a service account, newest first, without their secrets.",
+        fields: &[ACCOUNT_ID, LIMIT, CURSOR],
+        scope: Scope::WorkspaceFull,
+        run: Run::Read(accounts::list_keys),
+    },
+    Command {
+        name: "service_accounts.keys.revoke",
+        doc: "Revokes a key for good, at once.",
+        fields: &[need("key-id", KEY, "the key"), may("service-account-id", KEY, "the service account that it is of")],
+        scope: Scope::WorkspaceFull,
+        run: Run::Write(run::Class::Urgent, accounts::revoke_key),
     },
 ];

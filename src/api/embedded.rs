@@ -1,19 +1,17 @@
 //! The client of an engine in this process. Two clients of one file share one engine.
+//! It does not run commands: `host.rs` does.
 
-use super::args::Args;
+use super::access::Caller;
 use super::command::Kind;
 use super::error::{Code, Error};
-use super::run::{Reading, Run};
-use super::{Answer, COMMANDS, Call, Client, Done, Pending, Place, Reply};
-use crate::engine::{self, Bound, Engine, Notice, Settings, Ticket, Waited};
-use crate::job::Refusal;
-use crate::store::{self, Sqlite, SqliteOptions};
+use super::host::Host;
+use super::{Answer, COMMANDS, Call, Client, Done, Place};
+use crate::engine::{Engine, Notice, Settings};
+use crate::store::{Sqlite, SqliteOptions};
 use crate::value::{MapBuilder, Value};
-use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// Told of background trouble and of what the engine does by itself, as `{:event :message}`. It must not block.
@@ -71,6 +69,13 @@ struct Opened {
 
 /// Opens the store at `path`; two clients of one file in one process share one engine.
 pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error> {
+    let host = open_host(path, &options)?;
+    let place = Place::Store(host.path().to_path_buf());
+    Ok(Arc::new(Embedded { host, place, caller: Caller::local(options.workspace) }))
+}
+
+/// Opens the store at `path` for callers that are named with each call.
+pub fn open_host(path: &Path, options: &OpenOptions) -> Result<Arc<Host>, Error> {
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|opened| opened.engine.strong_count() > 0);
     let known = file_id(path).and_then(|file| open.iter().find(|opened| opened.file == file));
@@ -88,7 +93,7 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error>
                 ),
             ));
         }
-        return Ok(Embedded::client(engine, absolute(path), &options));
+        return Ok(Arc::new(Host::new(engine, absolute(path))));
     }
     let sqlite = Sqlite::open(
         path,
@@ -100,18 +105,18 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error>
         },
     )?;
     let path = sqlite.path().to_path_buf();
-    let engine = Engine::start(Arc::new(sqlite), settings(&options))?;
+    let engine = Engine::start(Arc::new(sqlite), settings(options))?;
     if let Some(file) = file_id(&path) {
         open.push(Opened { file, durable: options.durable, engine: Arc::downgrade(&engine) });
     }
-    Ok(Embedded::client(engine, path, &options))
+    Ok(Arc::new(Host::new(engine, path)))
 }
 
 fn file_id(path: &Path) -> Option<(u64, u64)> {
     path.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
-fn absolute(path: &Path) -> std::path::PathBuf {
+fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
@@ -126,154 +131,16 @@ fn settings(options: &OpenOptions) -> Settings {
     settings
 }
 
+/// A client that speaks for one workspace and may do everything in it.
 struct Embedded {
-    engine: Mutex<Option<Arc<Engine>>>,
+    host: Arc<Host>,
     place: Place,
-    workspace: String,
-    pending: Arc<Slots>,
-}
-
-/// Calls under way, so that closing can end them.
-#[derive(Default)]
-struct Slots {
-    next: AtomicU64,
-    slots: Mutex<HashMap<u64, Arc<Slot>>>,
-}
-
-/// A caller that waits to be told; whoever takes `done` tells it.
-struct Slot {
-    number: u64,
-    done: Mutex<Option<Done>>,
-    ticket: Mutex<Option<Ticket>>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Slots {
-    fn slot(&self, done: Done) -> Arc<Slot> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Slot { number, done: Mutex::new(Some(done)), ticket: Mutex::new(None) })
-    }
-
-    /// Gives the callback that tells the slot's caller.
-    fn teller(self: &Arc<Slots>, slot: &Arc<Slot>) -> impl FnOnce(Reply) + Send + use<> {
-        let (slots, slot) = (Arc::downgrade(self), slot.clone());
-        move |reply| {
-            if let Some(slots) = slots.upgrade() {
-                locked(&slots.slots).remove(&slot.number);
-            }
-            let done = locked(&slot.done).take();
-            if let Some(done) = done {
-                done(reply);
-            }
-        }
-    }
-
-    /// Keeps the slot while its call is under way.
-    fn later(self: &Arc<Slots>, slot: Arc<Slot>, ticket: Option<Ticket>) -> Answer {
-        *locked(&slot.ticket) = ticket;
-        locked(&self.slots).insert(slot.number, slot.clone());
-        if locked(&slot.done).is_none() {
-            locked(&self.slots).remove(&slot.number);
-        }
-        let slots = Arc::downgrade(self);
-        Answer::Later(Pending(Box::new(move || {
-            if let Some(slots) = slots.upgrade() {
-                locked(&slots.slots).remove(&slot.number);
-            }
-            drop(slot.give_up());
-        })))
-    }
-
-    fn close(&self) {
-        let slots = std::mem::take(&mut *locked(&self.slots));
-        for slot in slots.into_values() {
-            if let Some(done) = slot.give_up() {
-                done(Err(engine::Error::Closed.into()));
-            }
-        }
-    }
-}
-
-impl Slot {
-    fn give_up(&self) -> Option<Done> {
-        let done = locked(&self.done).take();
-        if let Some(ticket) = locked(&self.ticket).take() {
-            ticket.forget();
-        }
-        done
-    }
-}
-
-impl Embedded {
-    fn client(engine: Arc<Engine>, path: std::path::PathBuf, options: &OpenOptions) -> Arc<dyn Client> {
-        Arc::new(Embedded {
-            engine: Mutex::new(Some(engine)),
-            place: Place::Store(path),
-            workspace: options.workspace.clone(),
-            pending: Arc::default(),
-        })
-    }
-
-    fn try_call(&self, call: Call, done: Done) -> Result<Answer, Error> {
-        let Some(engine) = locked(&self.engine).clone() else { return Err(engine::Error::Closed.into()) };
-        let args = Args::read(call.command, &call.args, call.names)?;
-        let workspace = self.workspace.as_str();
-        Ok(match call.command.run {
-            Run::Read(run) => {
-                let read = engine.read(|rows, now| Ok(run(&mut Reading { rows, now, workspace }, &args)));
-                Answer::Now(read.map_err(Error::from).flatten())
-            }
-            Run::Write(class, run) => {
-                let slot = self.pending.slot(done);
-                let tell = self.pending.teller(&slot);
-                let workspace = workspace.to_string();
-                let done = |result: engine::Result<Value>| tell(result.map_err(Error::from));
-                match engine.write(class, move |work| run(work, &workspace, &args), done) {
-                    Some(result) => Answer::Now(result.map_err(Error::from)),
-                    None => self.pending.later(slot, None),
-                }
-            }
-            Run::Claim(run) => {
-                let bound = Bound::after_ms(args.int("wait-ms").unwrap_or(0), None);
-                let slot = self.pending.slot(done);
-                let tell = self.pending.teller(&slot);
-                let done = |result: engine::Result<_>| tell(result.map(claim_data).map_err(Error::from));
-                self.waited(slot, engine.claim(run(workspace, &args), bound, done), claim_data)
-            }
-            Run::Await(run) => {
-                let super::run::Await { id, wait, look } = run(workspace, &args);
-                let poll_ms = u64::try_from(wait.interval_ms).ok();
-                let bound = Bound::after_ms(wait.bound_ms(), poll_ms);
-                let slot = self.pending.slot(done);
-                let tell = self.pending.teller(&slot);
-                let data = |(data, _ended)| data;
-                let done = move |result: engine::Result<(Value, bool)>| tell(result.map(data).map_err(Error::from));
-                self.waited(slot, engine.await_end(&id, bound, look, done), data)
-            }
-        })
-    }
-
-    fn waited<T>(&self, slot: Arc<Slot>, waited: Waited<T>, data: impl FnOnce(T) -> Value) -> Answer {
-        match waited {
-            Waited::Now(result) => Answer::Now(result.map(data).map_err(Error::from)),
-            Waited::Later(ticket) => self.pending.later(slot, Some(ticket)),
-        }
-    }
-}
-
-fn claim_data(claimed: Option<engine::JobView>) -> Value {
-    match claimed {
-        Some(view) => super::view::job_data(view),
-        None => MapBuilder::new().put("job", Value::Nil).build(),
-    }
+    caller: Caller,
 }
 
 impl Client for Embedded {
     fn call(&self, call: Call, done: Done) -> Answer {
-        self.try_call(call, done).unwrap_or_else(|error| Answer::Now(Err(error)))
+        self.host.call_as(&self.caller, call, done)
     }
 
     fn place(&self) -> &Place {
@@ -281,49 +148,14 @@ impl Client for Embedded {
     }
 
     fn workspace(&self) -> &str {
-        &self.workspace
+        &self.caller.workspace
     }
 
     fn close(&self) {
-        let engine = locked(&self.engine).take();
-        self.pending.close();
-        drop(engine);
+        self.host.close();
     }
-}
 
-impl From<engine::Error> for Error {
-    fn from(error: engine::Error) -> Error {
-        let message = error.to_string();
-        match error {
-            engine::Error::Refused(Refusal::Status { status, event }) => {
-                Error::new(Code::Refused, message).with("status", status.name()).with("event", event)
-            }
-            engine::Error::Refused(Refusal::LeaseLost) => Error::new(Code::LeaseLost, message),
-            engine::Error::Refused(Refusal::NotDue | Refusal::LeaseHolds) => Error::new(Code::Refused, message),
-            engine::Error::Settled(status) => Error::new(Code::Refused, message).with("status", status.name()),
-            engine::Error::BatchEnded(status) => {
-                Error::new(Code::Refused, message).with("status", status).with("event", "cancel")
-            }
-            engine::Error::NoJob(_) | engine::Error::NoBatch(_) => Error::new(Code::NotFound, message),
-            engine::Error::KeyTaken(key) => Error::new(Code::Refused, message).with("idempotency-key", key),
-            engine::Error::TooManyArtifacts(..) => Error::new(Code::InvalidArgument, message),
-            engine::Error::Conflict => Error::new(Code::Unavailable, message),
-            engine::Error::Closed => Error::new(Code::Closed, "engine is closed; open it again"),
-            engine::Error::Panicked(_) => Error::new(Code::Internal, message),
-            engine::Error::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Error {
-        let message = error.to_string();
-        match error {
-            store::Error::Busy(_) | store::Error::Unavailable(_) => Error::new(Code::Unavailable, message),
-            store::Error::Unknown(_) => Error::new(Code::Unavailable, message).with("outcome", "unknown"),
-            store::Error::Unusable(_) => Error::new(Code::InvalidArgument, message),
-            store::Error::Missing(_) => Error::new(Code::NotFound, message),
-            store::Error::Corrupt(_) => Error::new(Code::Internal, message),
-        }
+    fn host(&self) -> Option<Arc<Host>> {
+        self.host.share().map(Arc::new)
     }
 }

@@ -1,7 +1,10 @@
 //! Errors as every surface shows them: one table of codes with their HTTP status, exit status and advice to retry.
-//! It does not know which rule or store said no.
+//! It does not decide who is told what.
 
-use crate::value::{MapBuilder, Value};
+use crate::engine;
+use crate::job::Refusal;
+use crate::store;
+use crate::value::{MapBuilder, Name, Value};
 
 /// What kind of trouble it is; the same word on every surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +104,7 @@ pub struct Error {
     /// The offending place in the arguments, outermost first; empty where none is.
     pub path: Vec<Value>,
     /// Facts by name (`status`, `job`, …), with the keys of the command table.
-    pub details: Vec<(&'static str, Value)>,
+    pub details: Vec<(Name, Value)>,
 }
 
 impl Error {
@@ -109,8 +112,8 @@ impl Error {
         Error { code, message: message.into(), path: Vec::new(), details: Vec::new() }
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Error {
-        self.details.push((name, value.into()));
+    pub fn with(mut self, name: impl Into<Name>, value: impl Into<Value>) -> Error {
+        self.details.push((name.into(), value.into()));
         self
     }
 
@@ -122,7 +125,7 @@ impl Error {
     /// `{:code :message :retry? :category :path? :details?}`, the form in which an error crosses a boundary.
     pub fn to_value(&self) -> Value {
         let row = self.code.row();
-        let details = self.details.iter().map(|(name, value)| (Value::key(name), value.clone())).collect();
+        let details = self.details.iter().map(|(name, value)| (Value::Keyword(name.clone()), value.clone())).collect();
         MapBuilder::new()
             .put("code", row.name)
             .put("message", self.message.as_str())
@@ -131,6 +134,49 @@ impl Error {
             .put_some("path", (!self.path.is_empty()).then(|| self.path.clone()))
             .put_some("details", (!self.details.is_empty()).then_some(Value::Map(details)))
             .build()
+    }
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Error {
+        let message = error.to_string();
+        match error {
+            engine::Error::Refused(Refusal::Status { status, event }) => {
+                Error::new(Code::Refused, message).with("status", status.name()).with("event", event)
+            }
+            engine::Error::Refused(Refusal::LeaseLost) => Error::new(Code::LeaseLost, message),
+            engine::Error::Refused(Refusal::NotDue | Refusal::LeaseHolds) => Error::new(Code::Refused, message),
+            engine::Error::Settled(status) => Error::new(Code::Refused, message).with("status", status.name()),
+            engine::Error::BatchEnded(status) => {
+                Error::new(Code::Refused, message).with("status", status).with("event", "cancel")
+            }
+            engine::Error::NoJob(_) | engine::Error::NoBatch(_) => Error::new(Code::NotFound, message),
+            engine::Error::KeyTaken(key) => Error::new(Code::Refused, message).with("idempotency-key", key),
+            engine::Error::TooManyArtifacts(..) => Error::new(Code::InvalidArgument, message),
+            engine::Error::Denied(_) => Error::new(Code::Forbidden, message),
+            engine::Error::KeyRefused(_) => Error::new(Code::Unauthenticated, message),
+            engine::Error::OperationTaken(_) | engine::Error::ExpiresInThePast => {
+                Error::new(Code::InvalidArgument, message)
+            }
+            engine::Error::NoAccount(_) | engine::Error::NoKey(_) => Error::new(Code::NotFound, message),
+            engine::Error::Conflict => Error::new(Code::Unavailable, message),
+            engine::Error::Closed => Error::new(Code::Closed, "engine is closed; open it again"),
+            engine::Error::Panicked(_) => Error::new(Code::Internal, message),
+            engine::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        let message = error.to_string();
+        match error {
+            store::Error::Busy(_) | store::Error::Unavailable(_) => Error::new(Code::Unavailable, message),
+            store::Error::Unknown(_) => Error::new(Code::Unavailable, message).with("outcome", "unknown"),
+            store::Error::Unusable(_) => Error::new(Code::InvalidArgument, message),
+            store::Error::Missing(_) => Error::new(Code::NotFound, message),
+            store::Error::Corrupt(_) => Error::new(Code::Internal, message),
+        }
     }
 }
 

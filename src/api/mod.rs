@@ -1,22 +1,36 @@
 //! What can be asked: one table of commands with their fields, the errors, and the client through which every
 //! surface asks. It does not know HTTP, JNI or argv.
 
+mod access;
+mod accounts;
 mod args;
+mod checked;
 mod command;
 mod embedded;
 mod error;
+mod host;
+mod operation;
 mod options;
 mod run;
 mod step;
 mod view;
 
-pub use args::duration_ms;
+pub use access::{Access, Caller, SCOPES, Scope};
+pub use args::{Args, duration_ms};
+pub use checked::{Checked, Waits, checked, reply_data};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
-pub use embedded::{EventSink, OpenOptions, open, open_fields};
+pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
 pub use error::{CODES, Code, CodeRow, Error};
+pub use host::Host;
+pub use options::RemoteOptions;
 pub use step::{STEP_OPS, StepOp, step};
 
 use crate::value::Value;
+
+pub use crate::engine::{new_secret, same_secret};
+
+/// The key under which a reply shows a secret, once.
+const SECRET: &str = "secret";
 
 /// A command's data, as a map whose keys are kebab-case keywords, or why not.
 pub type Reply = Result<Value, Error>;
@@ -25,6 +39,7 @@ pub type Reply = Result<Value, Error>;
 pub type Done = Box<dyn FnOnce(Reply) + Send>;
 
 /// One command to run: its row of the table, its arguments as a map, and the names that the caller uses for them.
+#[derive(Clone)]
 pub struct Call {
     pub command: &'static Command,
     pub args: Value,
@@ -61,6 +76,11 @@ pub trait Client: Send + Sync {
 
     /// Ends every pending call with `closed` and lets go of the store. Later calls get `closed`. Idempotent.
     fn close(&self);
+
+    /// A handle to the engine behind this client, for other callers; nothing where that is elsewhere.
+    fn host(&self) -> Option<std::sync::Arc<Host>> {
+        None
+    }
 }
 
 /// Where a client's jobs live.

@@ -2,8 +2,10 @@
 //! It does not know surfaces; the rules are the engine's.
 
 use super::Reply;
+use super::access::Allow;
 use super::args::Args;
 use super::error::{Code, Error};
+use super::operation::Operation;
 use super::view;
 pub use crate::engine::Class;
 use crate::engine::{self, BatchView, Claim, Depth, JobView, Now, Report, Settle, Submit, Work};
@@ -18,6 +20,8 @@ pub enum Run {
     Read(fn(&mut Reading, &Args) -> Reply),
     /// In a transaction, perhaps more than once; the reply is made in it.
     Write(Class, fn(&mut Work, &str, &Args) -> engine::Result<Value>),
+    /// As `Write`, where repeating it is harmless and its answer is of the moment.
+    Renew(Class, fn(&mut Work, &str, &Args) -> engine::Result<Value>),
     /// As a claim that may wait.
     Claim(fn(&str, &Args) -> Claim),
     /// As a wait for an end.
@@ -29,6 +33,50 @@ pub struct Reading<'a> {
     pub rows: &'a mut dyn Rows,
     pub now: Now,
     pub workspace: &'a str,
+}
+
+/// A claim of a caller's.
+pub struct ClaimAs {
+    pub claim: Claim,
+    pub allow: Allow,
+    pub operation: Operation,
+}
+
+impl engine::Claiming for ClaimAs {
+    type Given = Value;
+
+    fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    fn run(&self, work: &mut Work) -> engine::Result<Option<Value>> {
+        self.allow.check_in(work)?;
+        if let Some(answer) = self.operation.recalled(work)? {
+            return Ok(Some(answer));
+        }
+        let Some(view) = work.claim(&self.claim)? else { return Ok(None) };
+        let data = view::job_data(view);
+        self.operation.remember(work, &data)?;
+        Ok(Some(data))
+    }
+
+    fn undo(&self, work: &mut Work, given: &Value) -> engine::Result<()> {
+        give_back(work, &self.claim.workspace, &self.operation, given)
+    }
+}
+
+/// Releases a job that was claimed for a caller that is gone.
+pub fn give_back(work: &mut Work, workspace: &str, operation: &Operation, given: &Value) -> engine::Result<()> {
+    let text = |name| given.get("job").and_then(|job| job.get(name)).and_then(Value::as_str);
+    let (Some(job_id), Some(token)) = (text("job-id"), text("lease-token")) else { return Ok(()) };
+    operation.forget(work)?;
+    let release = Settle::Release { reason: Some("claim was given up".into()) };
+    work.settle(workspace, job_id, token, &release).map(|_| ())
+}
+
+/// The data of a claim.
+pub fn claim_data(claimed: Option<Value>) -> Value {
+    claimed.unwrap_or_else(|| MapBuilder::new().put("job", Value::Nil).build())
 }
 
 /// Reads the state of what is waited for, and whether it has ended.
@@ -159,27 +207,25 @@ pub fn list_batches(reading: &mut Reading, args: &Args) -> Reply {
     Ok(items_data(items.collect(), last))
 }
 
+/// Where the page begins that a cursor names.
+pub fn before(args: &Args) -> Result<i64, Error> {
+    let Some(cursor) = args.maybe_text("cursor") else { return Ok(i64::MAX) };
+    let wrong = || format!("cursor \"{cursor}\" is not one of ours; allowed: next-cursor of a page");
+    cursor.parse().map_err(|_| Error::new(Code::InvalidArgument, wrong()))
+}
+
 fn page<'a>(workspace: &'a str, args: &'a Args, batch_seq: Option<i64>) -> Result<Page<'a>, Error> {
-    let before = match args.maybe_text("cursor") {
-        Some(cursor) => cursor.parse::<i64>().map_err(|_| {
-            Error::new(
-                Code::InvalidArgument,
-                format!("cursor \"{cursor}\" is not one of ours; allowed: next-cursor of a page"),
-            )
-        })?,
-        None => i64::MAX,
-    };
     Ok(Page {
         workspace_id: workspace,
         job_type: args.maybe_text("job-type"),
         batch_seq,
         status: args.maybe_text("status"),
-        before,
+        before: before(args)?,
         limit: args.int("limit").unwrap_or(limits::LIST_DEFAULT),
     })
 }
 
-fn items_data(items: Vec<Value>, next: Option<i64>) -> Value {
+pub fn items_data(items: Vec<Value>, next: Option<i64>) -> Value {
     MapBuilder::new().put("items", items).put_some("next-cursor", next.map(|seq| seq.to_string())).build()
 }
 

@@ -9,6 +9,36 @@ use crate::value::{MapBuilder, Value, edn};
 /// Keys of the worker's facts that are ours; JSON gives their camelCase twins.
 const WORKER_KEYS: [&str; 1] = ["worker-id"];
 
+/// What in a reply stands for text: the caller's own data, and maps whose keys alone are ours.
+pub const KEPT: [&str; 9] =
+    ["payload", "metadata", "worker-labels", "details", "metrics", "outputs", "error", ARTIFACTS, WORKER_INFO];
+
+const ARTIFACTS: &str = "artifacts";
+const WORKER_INFO: &str = "worker-info";
+
+/// A reply that was read back with `KEPT` as text, as it was.
+pub fn reshaped(reply: Value) -> Value {
+    match reply {
+        Value::Map(entries) => Value::Map(entries.into_iter().map(|(key, value)| reshaped_entry(key, value)).collect()),
+        Value::Vector(items) => Value::Vector(items.into_iter().map(reshaped).collect()),
+        other => other,
+    }
+}
+
+fn reshaped_entry(key: Value, value: Value) -> (Value, Value) {
+    let value = match (&key, value) {
+        (Value::Keyword(name), Value::Text(text)) if name == WORKER_INFO => tree(&text),
+        (Value::Keyword(name), Value::Text(text)) if name == ARTIFACTS => match edn::read(&text) {
+            Ok(Value::Vector(items)) => {
+                Value::Vector(items.iter().map(|item| tree(&edn::write(item).into())).collect())
+            }
+            Ok(_) | Err(_) => Value::Text(text),
+        },
+        (_, value) => reshaped(value),
+    };
+    (key, value)
+}
+
 /// `{:job …}`
 pub fn job_data(view: JobView) -> Value {
     MapBuilder::new().put("job", job(view)).build()
@@ -82,8 +112,8 @@ fn result(view: &JobView) -> Option<Value> {
         .put_some("summary", summary)
         .put_some("outputs", outputs.map(Value::Text))
         .put_some("metrics", metrics.map(Value::Text))
-        .put_some("artifacts", (!artifacts.is_empty()).then_some(artifacts))
-        .put_some("worker-info", worker_info.map(|info| kebab_keys(tree(&info), &WORKER_KEYS)))
+        .put_some(ARTIFACTS, (!artifacts.is_empty()).then_some(artifacts))
+        .put_some(WORKER_INFO, worker_info.map(|info| kebab_keys(tree(&info), &WORKER_KEYS)))
         .build();
     (result != Value::Map(Vec::new())).then_some(result)
 }

@@ -16,6 +16,9 @@ const NAMES: &[(&str, &str)] = &[
     ("wait-ms", "wait"),
     ("retry-after-ms", "retry-after"),
     ("jobs", "job"),
+    ("capabilities", "scope"),
+    ("allowed-job-types", "allowed-type"),
+    ("service-account-id", "account"),
 ];
 
 /// Fields of which single entries can be given as `name=value`.
@@ -71,6 +74,14 @@ fn field_args(field: &'static Field, is_subject: bool) -> Vec<Arg> {
             flag.value_name("N").required(field.required).value_parser(value_parser!(i64)).allow_negative_numbers(true),
         ],
         Kind::Millis(..) => vec![flag.value_name("DURATION").required(field.required)],
+        Kind::Words(words) => {
+            let one = flag.value_name("WORD").action(ArgAction::Append).required(field.required);
+            vec![one.value_parser(PossibleValuesParser::new(words)).help(format!("{}; repeat for more", field.doc))]
+        }
+        Kind::JobTypes => {
+            vec![flag.value_name("TYPE").action(ArgAction::Append).help(format!("{}; repeat for more", field.doc))]
+        }
+        Kind::Instant => vec![flag.value_name("INSTANT").required(field.required)],
         Kind::Word(words) => {
             vec![flag.value_name("WORD").required(field.required).value_parser(PossibleValuesParser::new(words))]
         }
@@ -149,7 +160,8 @@ fn argument(field: &Field, matches: &ArgMatches) -> Result<Option<Value>, Error>
         Kind::Artifacts => source::text(matches, field.name, name)?.map(|text| text.open()).transpose()?,
         Kind::Jobs => jobs(field, matches)?,
         Kind::Backoff => matches.get_one::<String>(field.name).map(|given| backoff(given)).transpose()?,
-        Kind::Word(_) => matches.get_one::<String>(field.name).map(|given| Value::str(given.as_str())),
+        Kind::Words(_) | Kind::JobTypes => matches.get_many::<String>(field.name).map(words),
+        Kind::Word(_) | Kind::Instant => matches.get_one::<String>(field.name).map(|given| Value::str(given.as_str())),
         Kind::Text(_) | Kind::Message(_) | Kind::JobType => {
             match SECRETS.iter().find(|(secret, _)| *secret == field.name) {
                 Some((_, variables)) => source::secret(matches, field.name, variables)?.map(Value::from),
@@ -161,6 +173,11 @@ fn argument(field: &Field, matches: &ArgMatches) -> Result<Option<Value>, Error>
 
 fn millis(given: &str) -> Value {
     given.parse::<i64>().map_or_else(|_| Value::str(given), Value::Int)
+}
+
+/// A list in which an empty text stands for nothing, so that an empty list can be given.
+fn words<'a>(given: impl Iterator<Item = &'a String>) -> Value {
+    Value::Vector(given.filter(|word| !word.is_empty()).map(|word| Value::str(word.as_str())).collect())
 }
 
 fn labels(field: &Field, matches: &ArgMatches) -> Result<Option<Value>, Error> {

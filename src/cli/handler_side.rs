@@ -3,7 +3,7 @@
 
 use super::Ended;
 use super::output::Screen;
-use super::place::{self, Missing, variable};
+use super::place::{self, JOB_DIR, Missing, variable};
 use super::source::{self, Text, wrong};
 use crate::api::Error;
 use crate::value::{MapBuilder, json};
@@ -13,7 +13,6 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value as Json};
 use std::path::PathBuf;
 
-const JOB_DIR: [&str; 2] = ["ERRAND_JOB_DIR", "BREYTA_JOB_DIR"];
 const ATTACHMENTS: [(&str, &str); 3] = [
     ("attach-file", "Attach a file to the job (follows with the control plane)"),
     ("attach-kv", "Attach a value under a key to the job (follows with the control plane)"),

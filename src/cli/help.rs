@@ -36,6 +36,36 @@ To submit: create, batches create. To watch: show, list, await, stats. To interv
 To work: 'worker run' does all of it for a handler program; claim, heartbeat, progress, complete, fail and release are \
 its single steps, for workers of another make.";
 
+pub const SERVE: &str = "\
+Serve the store to programs on other machines, over HTTP.
+
+Callers need a key: 'errand keys bootstrap' makes the first, an administrator's, and 'errand keys' makes others, each for \
+what it is used for. As long as there are none the server listens on loopback addresses only and prints a token that is \
+made for this run. SIGTERM drains: workers go on and claim nothing more, long polls end, requests are finished; jobs and \
+leases are in the store, so a server that is started again goes on where this one ended.";
+
+pub const SERVE_EXAMPLES: &str = "\
+Examples:
+  errand serve
+  errand keys bootstrap && errand serve --listen 0.0.0.0:8383 --tls-cert cert.pem --tls-key key.pem
+  errand serve --db /var/lib/errand/jobs.db --public-url https://jobs.example.com
+
+Elsewhere:
+  ERRAND_API_URL=http://127.0.0.1:8383 ERRAND_API_KEY=… errand jobs list
+  curl -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' \\
+    -d '{\"command\": \"jobs.list\"}' http://127.0.0.1:8383/api/commands
+
+Watch it: /healthz, /readyz, /metrics";
+
+pub const KEYS: &str = "\
+Make, list and revoke the keys of the control plane.
+
+A key belongs to a service account of one workspace; the account says what its keys are for: scopes, and perhaps the only \
+job types. Keys are shown once, when they are made; the store has only their hashes. Disabling an account or revoking a \
+key is felt at once.
+
+Scopes: jobs.submit, jobs.read, jobs.worker, jobs.manage, resources.read, resources.write, workspace.full (everything).";
+
 pub const WORKER: &str = "\
 Run handlers for jobs; and what a handler may call while it runs.
 

@@ -4,9 +4,11 @@
 mod flags;
 mod handler_side;
 mod help;
+mod keys;
 mod output;
 mod people;
 mod place;
+mod serve;
 mod source;
 mod verbs;
 mod wait;
@@ -34,6 +36,8 @@ fn whole() -> Command {
         .args(place::args())
         .arg(output::format_arg())
         .subcommand(jobs)
+        .subcommand(serve::command())
+        .subcommand(keys::command())
         .subcommand(help::completions_command())
 }
 
@@ -42,6 +46,8 @@ fn run(matches: &ArgMatches) -> u8 {
     let ended = match leaf(matches) {
         Leaf::Completions(matches) => help::print_completions(matches, whole()),
         Leaf::Verb(verb, matches) => verbs::run(verb, matches, &screen),
+        Leaf::Serve(matches) => serve::run(matches, &screen),
+        Leaf::Bootstrap(matches) => keys::bootstrap(matches, &screen),
         Leaf::Worker(matches) => worker::run(matches, &screen),
         Leaf::HandlerSide(name, matches) => handler_side::run(name, matches, &screen),
         Leaf::Help(path) => help::print_group(whole(), &path),
@@ -56,6 +62,8 @@ fn run(matches: &ArgMatches) -> u8 {
 enum Leaf<'a> {
     Completions(&'a ArgMatches),
     Verb(&'static verbs::Verb, &'a ArgMatches),
+    Serve(&'a ArgMatches),
+    Bootstrap(&'a ArgMatches),
     Worker(&'a ArgMatches),
     HandlerSide(&'a str, &'a ArgMatches),
     /// A group of commands by itself: it explains itself.
@@ -71,13 +79,14 @@ fn leaf(matches: &ArgMatches) -> Leaf<'_> {
     }
     match path.as_slice() {
         ["completions"] => Leaf::Completions(at),
+        ["serve"] => Leaf::Serve(at),
+        ["keys", "bootstrap"] => Leaf::Bootstrap(at),
         ["jobs", "worker", "run"] => Leaf::Worker(at),
         ["jobs", "worker", name] => Leaf::HandlerSide(name, at),
-        ["jobs", words @ ..] if !words.is_empty() => match verbs::find(words) {
+        words => match verbs::find(words) {
             Some(verb) => Leaf::Verb(verb, at),
             None => Leaf::Help(path),
         },
-        _ => Leaf::Help(path),
     }
 }
 

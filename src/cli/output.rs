@@ -79,7 +79,8 @@ impl Screen {
     pub fn error(&self, error: &Error) -> u8 {
         let row = error.code.row();
         if self.format != Format::People {
-            let details = error.details.iter().map(|(name, value)| (Value::key(name), value.clone())).collect();
+            let details =
+                error.details.iter().map(|(name, value)| (Value::Keyword(name.clone()), value.clone())).collect();
             let fault = MapBuilder::new()
                 .put("code", row.name)
                 .put("message", error.message.as_str())

@@ -18,6 +18,9 @@ pub fn show(reply: &Value, full: bool, colour: bool) -> String {
     if let Some(batch) = reply.get("batch") {
         out.push_str(&card(batch, colour));
     }
+    for name in ["service-account", "key"] {
+        out.push_str(&reply.get(name).map(|item| card(item, colour)).unwrap_or_default());
+    }
     match reply.get("job") {
         Some(Value::Nil) => out.push_str("no job is due\n"),
         Some(job) => out.push_str(&card(job, colour)),
@@ -52,8 +55,16 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
+const ACCOUNT_COLUMNS: &[&str] =
+    &["service-account-id", "name", "status", "capabilities", "allowed-job-types", "created-at"];
+const KEY_COLUMNS: &[&str] = &["key-id", "name", "status", "created-at", "expires-at"];
+
 fn columns(item: &Value) -> &'static [&'static str] {
-    if item.get("requested-count").is_some() {
+    if item.get("key-id").is_some() {
+        KEY_COLUMNS
+    } else if item.get("capabilities").is_some() {
+        ACCOUNT_COLUMNS
+    } else if item.get("requested-count").is_some() {
         BATCH_COLUMNS
     } else if item.get("outcome").is_some() || item.get("job-id").is_none() {
         ATTEMPT_COLUMNS

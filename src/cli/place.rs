@@ -2,12 +2,16 @@
 //! It does not ask anything of them.
 
 use super::source;
-use crate::api::{self, Client, Code, Error, OpenOptions};
+use crate::api::{self, Client, Code, Error, EventSink, Host, OpenOptions, RemoteOptions};
+use crate::http;
 use clap::{Arg, ArgMatches, value_parser};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const DEFAULT_STORE: &str = "errand.db";
+/// Set inside a handler.
+pub const JOB_DIR: [&str; 2] = ["ERRAND_JOB_DIR", "BREYTA_JOB_DIR"];
+const HANDLER_RETRY_MS: u64 = 30_000;
 const DEFAULT_WORKSPACE: &str = "default";
 
 /// The flags of every command that say where the jobs are.
@@ -62,13 +66,40 @@ pub fn connect(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>
     let errand = (variable("ERRAND_DB").map(PathBuf::from), variable("ERRAND_API_URL"));
     match choose(flags, errand, variable("BREYTA_API_URL"))? {
         Choice::Store(path) => open_store(&path, workspace(matches), missing),
-        Choice::Url(url) => Err(Error::new(
-            Code::InvalidArgument,
-            format!(
-                "control plane \"{url}\" cannot be used yet: the HTTP client follows with the control plane; name a store with --db"
-            ),
-        )),
+        Choice::Url(url) => {
+            // Inside a handler a restart is ridden out, as its worker does.
+            let retry_for_ms = JOB_DIR.iter().find_map(|name| variable(name)).map(|_| HANDLER_RETRY_MS);
+            let api_key = api_key(matches)?;
+            http::connect(&url, RemoteOptions { workspace: workspace(matches), api_key, retry_for_ms })
+        }
     }
+}
+
+/// Opens the store that the flags and the environment name, for what is done to the store itself.
+pub fn connect_store(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>, Error> {
+    open_store(&store(matches)?, workspace(matches), missing)
+}
+
+/// The store that is named. A URL in the environment says where other commands ask.
+fn store(matches: &ArgMatches) -> Result<PathBuf, Error> {
+    let flags = (matches.get_one::<PathBuf>("db").cloned(), matches.get_one::<String>("api").cloned());
+    match choose(flags, (variable("ERRAND_DB").map(PathBuf::from), None), None)? {
+        Choice::Store(path) => Ok(path),
+        Choice::Url(url) => {
+            let text = format!("control plane \"{url}\" is no store: name one with --db");
+            Err(Error::new(Code::InvalidArgument, text))
+        }
+    }
+}
+
+/// Opens the store that the flags and the environment name, to serve it to others.
+pub fn serve(matches: &ArgMatches, missing: Missing, on_event: EventSink) -> Result<Arc<Host>, Error> {
+    let path = absolute(&store(matches)?)?;
+    let made = missing == Missing::Make && !path.exists();
+    let create = missing == Missing::Make;
+    let host = api::open_host(&path, &OpenOptions { create, on_event: Some(on_event), ..OpenOptions::default() })?;
+    tell_made(made, &path);
+    Ok(host)
 }
 
 fn choose(
@@ -88,7 +119,7 @@ fn choose(
                 let text = format!("{names} are both given: jobs are in a store or behind a control plane, name one");
                 return Err(Error::new(Code::InvalidArgument, text));
             }
-            (Some(path), None) if has_scheme(&path, &["http://", "https://"]) => {
+            (Some(path), None) if http::is_url(&path.to_string_lossy()) => {
                 return Ok(Choice::Url(path.to_string_lossy().into_owned()));
             }
             (Some(path), None) => return Ok(Choice::Store(path)),
@@ -104,16 +135,23 @@ fn has_scheme(path: &Path, schemes: &[&str]) -> bool {
 }
 
 fn open_store(path: &Path, workspace: String, missing: Missing) -> Result<Arc<dyn Client>, Error> {
-    let path = std::path::absolute(path).map_err(|e| {
-        Error::new(Code::InvalidArgument, format!("store \"{}\" cannot be resolved: {e}", path.display()))
-    })?;
+    let path = absolute(path)?;
     let made = missing == Missing::Make && !path.exists();
     let options = OpenOptions { workspace, create: missing == Missing::Make, ..OpenOptions::default() };
     let client = api::open(&path, options)?;
+    tell_made(made, &path);
+    Ok(client)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    let wrong = |e| format!("store \"{}\" cannot be resolved: {e}", path.display());
+    std::path::absolute(path).map_err(|e| Error::new(Code::InvalidArgument, wrong(e)))
+}
+
+fn tell_made(made: bool, path: &Path) {
     if made {
         super::output::note(&format!("made the store {}", path.display()));
     }
-    Ok(client)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// One verb of the command line.
 pub struct Verb {
-    /// The words after `errand jobs`.
+    /// The words after `errand`.
     pub words: &'static [&'static str],
     pub alias: Option<&'static str>,
     pub command: &'static str,
@@ -34,6 +34,7 @@ pub enum Manner {
 
 const JOB: Option<&str> = Some("job-id");
 const BATCH: Option<&str> = Some("batch-id");
+const ACCOUNT: Option<&str> = Some("service-account-id");
 
 const fn verb(
     words: &'static [&'static str],
@@ -49,7 +50,7 @@ pub static VERBS: &[Verb] = &[
     Verb {
         missing: Missing::Make,
         ..verb(
-            &["create"],
+            &["jobs", "create"],
             "jobs.create",
             None,
             &[
@@ -62,7 +63,7 @@ pub static VERBS: &[Verb] = &[
     Verb {
         alias: Some("ls"),
         ..verb(
-            &["list"],
+            &["jobs", "list"],
             "jobs.list",
             None,
             &[
@@ -72,7 +73,7 @@ pub static VERBS: &[Verb] = &[
         )
     },
     verb(
-        &["show"],
+        &["jobs", "show"],
         "jobs.get",
         JOB,
         &["errand jobs show 0197…", "errand jobs show 0197… --format json | jq .data.job.result"],
@@ -80,7 +81,7 @@ pub static VERBS: &[Verb] = &[
     Verb {
         note: "Most workers need none of this: 'errand jobs worker run' claims, keeps the lease and reports.",
         ..verb(
-            &["claim"],
+            &["jobs", "claim"],
             "jobs.claim",
             None,
             &[
@@ -90,19 +91,19 @@ pub static VERBS: &[Verb] = &[
         )
     },
     verb(
-        &["heartbeat"],
+        &["jobs", "heartbeat"],
         "jobs.heartbeat",
         JOB,
         &["ERRAND_LEASE_TOKEN=… errand jobs heartbeat 0197… --lease-duration 5m"],
     ),
     verb(
-        &["progress"],
+        &["jobs", "progress"],
         "jobs.progress",
         JOB,
         &["errand jobs progress 0197… --lease-token-file token --status running --metric done=50"],
     ),
     verb(
-        &["complete"],
+        &["jobs", "complete"],
         "jobs.complete",
         JOB,
         &["errand jobs complete 0197… --lease-token-file token --summary reviewed --output findings=3"],
@@ -110,7 +111,7 @@ pub static VERBS: &[Verb] = &[
     Verb {
         note: "A failure is final, whatever --max-attempts was, unless it is marked --retryable.",
         ..verb(
-            &["fail"],
+            &["jobs", "fail"],
             "jobs.fail",
             JOB,
             &[
@@ -120,23 +121,23 @@ pub static VERBS: &[Verb] = &[
         )
     },
     verb(
-        &["release"],
+        &["jobs", "release"],
         "jobs.release",
         JOB,
         &["errand jobs release 0197… --lease-token-file token --reason 'host goes down'"],
     ),
-    verb(&["cancel"], "jobs.cancel", JOB, &["errand jobs cancel 0197… --reason 'no longer needed'"]),
-    verb(&["retry"], "jobs.retry", JOB, &["errand jobs retry 0197…"]),
+    verb(&["jobs", "cancel"], "jobs.cancel", JOB, &["errand jobs cancel 0197… --reason 'no longer needed'"]),
+    verb(&["jobs", "retry"], "jobs.retry", JOB, &["errand jobs retry 0197…"]),
     Verb {
         manner: Manner::Wait,
         note: WAIT_NOTE,
-        ..verb(&["await"], "jobs.await", JOB, &["errand jobs await 0197… --timeout 45m"])
+        ..verb(&["jobs", "await"], "jobs.await", JOB, &["errand jobs await 0197… --timeout 45m"])
     },
-    verb(&["stats"], "jobs.stats", None, &["errand jobs stats", "errand jobs stats --type agent-review"]),
+    verb(&["jobs", "stats"], "jobs.stats", None, &["errand jobs stats", "errand jobs stats --type agent-review"]),
     Verb {
         missing: Missing::Make,
         ..verb(
-            &["batches", "create"],
+            &["jobs", "batches", "create"],
             "jobs.batches.create",
             None,
             &[
@@ -148,7 +149,7 @@ pub static VERBS: &[Verb] = &[
     Verb {
         manner: Manner::Show,
         ..verb(
-            &["batches", "show"],
+            &["jobs", "batches", "show"],
             "jobs.batches.get",
             BATCH,
             &["errand jobs batches show 0197… --limit 1000", "errand jobs batches show 0197… --include-jobs=false"],
@@ -158,22 +159,53 @@ pub static VERBS: &[Verb] = &[
         manner: Manner::Wait,
         note: WAIT_NOTE,
         ..verb(
-            &["batches", "await"],
+            &["jobs", "batches", "await"],
             "jobs.batches.await",
             BATCH,
             &["errand jobs batches await 0197… --timeout 45m --include-jobs"],
         )
     },
     verb(
-        &["batches", "cancel"],
+        &["jobs", "batches", "cancel"],
         "jobs.batches.cancel",
         BATCH,
         &["errand jobs batches cancel 0197… --reason superseded"],
     ),
     Verb {
         alias: Some("ls"),
-        ..verb(&["batches", "list"], "jobs.batches.list", None, &["errand jobs batches list --status running"])
+        ..verb(&["jobs", "batches", "list"], "jobs.batches.list", None, &["errand jobs batches list --status running"])
     },
+    Verb {
+        missing: Missing::Make,
+        ..verb(
+            &["keys", "accounts", "create"],
+            "service_accounts.create",
+            None,
+            &["errand keys accounts create --name reviewers --scope jobs.worker --allowed-type agent-review"],
+        )
+    },
+    Verb {
+        alias: Some("ls"),
+        ..verb(&["keys", "accounts", "list"], "service_accounts.list", None, &["errand keys accounts list"])
+    },
+    verb(&["keys", "accounts", "show"], "service_accounts.get", ACCOUNT, &["errand keys accounts show 0197…"]),
+    verb(
+        &["keys", "accounts", "update"],
+        "service_accounts.update",
+        ACCOUNT,
+        &["errand keys accounts update 0197… --status disabled"],
+    ),
+    verb(
+        &["keys", "create"],
+        "service_accounts.keys.create",
+        None,
+        &["errand keys create --account 0197… --name ci --expires-at 2027-01-01T00:00:00Z"],
+    ),
+    Verb {
+        alias: Some("ls"),
+        ..verb(&["keys", "list"], "service_accounts.keys.list", None, &["errand keys list --account 0197…"])
+    },
+    verb(&["keys", "revoke"], "service_accounts.keys.revoke", Some("key-id"), &["errand keys revoke 0197…"]),
 ];
 
 const WAIT_NOTE: &str =
@@ -190,11 +222,17 @@ pub fn jobs() -> Command {
     let mut batches = Command::new("batches").about("Many jobs that are submitted, awaited and cancelled as one");
     for verb in VERBS {
         match verb.words {
-            ["batches", _] => batches = batches.subcommand(command(verb)),
-            _ => jobs = jobs.subcommand(command(verb)),
+            ["jobs", "batches", _] => batches = batches.subcommand(command(verb)),
+            ["jobs", ..] => jobs = jobs.subcommand(command(verb)),
+            _ => {}
         }
     }
     jobs.subcommand(batches)
+}
+
+/// The verbs below these words.
+pub fn below(words: &[&str]) -> impl Iterator<Item = Command> {
+    VERBS.iter().filter(move |verb| verb.words.split_last().is_some_and(|(_, group)| group == words)).map(command)
 }
 
 fn command(verb: &'static Verb) -> Command {

@@ -366,6 +366,8 @@ impl Committer {
                 tx.rollback();
             }
             forget_broken(&mut session, &trouble);
+            // Where not even the first could be run, none can.
+            ran.kept = if ran.kept == 0 { group.len() } else { ran.kept };
             ran.trouble = Some(trouble);
         }
         ran
@@ -437,7 +439,7 @@ enum Tried {
 /// What became of a group.
 #[derive(Default)]
 struct Ran {
-    /// How many operations were run, from the first.
+    /// How many operations were run, from the first; all, where the trouble came before any.
     kept: usize,
     trouble: Option<Error>,
     news: News,

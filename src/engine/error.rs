@@ -21,6 +21,20 @@ pub enum Error {
     KeyTaken(String),
     #[error("job would have {0} artifacts; at most {1} are allowed")]
     TooManyArtifacts(usize, usize),
+    /// The caller's key does not allow it.
+    #[error("{0}")]
+    Denied(String),
+    /// The caller's key opens nothing.
+    #[error("key {0}")]
+    KeyRefused(&'static str),
+    #[error("operation id \"{0}\" was used for another call; each call needs an id of its own")]
+    OperationTaken(String),
+    #[error("service account \"{0}\" is unknown")]
+    NoAccount(String),
+    #[error("key \"{0}\" is unknown")]
+    NoKey(String),
+    #[error("expiry of the key is in the past; allowed: a later instant")]
+    ExpiresInThePast,
     /// The row changed under us; the operation is to be run again.
     #[error("job was changed by another writer meanwhile")]
     Conflict,

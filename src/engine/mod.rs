@@ -1,11 +1,13 @@
 //! The engine: reads, decides, writes; shares commits, wakes who waits, looks after leases.
 //! It does not know which database it stands on, nor which surface asks.
 
+mod access;
 mod clock;
 mod commit;
 mod error;
 mod lease;
 mod operate;
+mod remember;
 mod settle;
 mod submit;
 mod upkeep;
@@ -14,14 +16,16 @@ mod wait;
 mod waiters;
 mod work;
 
+pub use access::{AccountChange, NewAccount, NewKey, account, authenticate, grant, new_secret, same_secret};
 pub use clock::{Clock, Ids, Now, RandomIds, SystemClock};
 pub use commit::Class;
 pub use error::{Error, Result};
 pub use lease::{Claim, Directive, Held, Report};
+pub use remember::Named;
 pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
 pub use view::{BatchView, Depth, JobView};
-pub use wait::{Bound, Ticket, Waited};
+pub use wait::{Bound, Claiming, Ticket, Waited};
 pub use work::Work;
 
 use crate::store::{Patience, Rows, Store};

@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 pub const SWEEP: Duration = Duration::from_secs(1);
 /// How many leases one commit ends at most.
 const SWEEP_JOBS: i64 = 200;
+/// Time between two looks for answers that were kept long enough.
+const FORGET: Duration = Duration::from_secs(60);
+/// How many answers one commit forgets at most.
+const FORGET_ANSWERS: i64 = 200;
 
 /// Who waits, and the thread that looks after them.
 pub struct Upkeep {
@@ -70,7 +74,9 @@ impl Upkeep {
             version: None,
             ended_seq: None,
             sweep_at: Instant::now(),
+            forget_at: Instant::now() + FORGET,
             poll_at: None,
+            failed: false,
         };
         let thread = std::thread::Builder::new().name("errand-upkeep".into()).spawn(move || keeper.run())?;
         self.state().thread = Some(thread);
@@ -186,7 +192,10 @@ struct Keeper {
     version: Option<i64>,
     ended_seq: Option<i64>,
     sweep_at: Instant,
+    forget_at: Instant,
     poll_at: Option<Instant>,
+    /// Whether the last round met trouble: what it was to look at is not known to be done.
+    failed: bool,
 }
 
 /// What is to be done in one round.
@@ -203,8 +212,12 @@ impl Keeper {
     fn run(mut self) {
         while let Some(round) = self.next_round() {
             if let Err(error) = self.act(round) {
-                // A fresh connection may help; what waits is looked at again by the poll.
+                // A fresh connection may help; with the next sweep everything is looked at again.
                 self.rows = None;
+                // Its version says nothing about the next one's.
+                self.version = None;
+                self.ended_seq = None;
+                self.failed = true;
                 (self.tell)(Notice { event: "upkeep-failed", message: error.to_string() });
             }
         }
@@ -240,7 +253,9 @@ impl Keeper {
                     ended: std::mem::take(&mut state.ended),
                     overdue,
                     check: std::mem::take(&mut state.check),
-                    outside: std::mem::take(&mut state.outside) || polled,
+                    outside: std::mem::take(&mut state.outside)
+                        || polled
+                        || (swept && std::mem::take(&mut self.failed)),
                     sweep: swept,
                     start_watch,
                 });
@@ -265,20 +280,25 @@ impl Keeper {
     }
 
     fn act(&mut self, round: Round) -> Result<(), Error> {
-        let Round { ended, overdue, mut check, outside, sweep, start_watch } = round;
+        let Round { ended, overdue, check, outside, sweep, start_watch } = round;
         call_all(overdue, Why::Deadline);
         self.wake_ended(ended);
         if start_watch {
             self.start_watch();
         }
-        if outside || start_watch {
+        let looked = self.look(check, outside || start_watch);
+        // Trouble with the one must not keep the other from being done.
+        let swept = if sweep { self.sweep() } else { Ok(()) };
+        looked.and(swept)
+    }
+
+    /// Wakes whom there is something for: in the queues to be checked, and by what other processes did.
+    fn look(&mut self, mut check: Vec<Queue>, outside: bool) -> Result<(), Error> {
+        if outside {
             check.extend(self.look_outside()?);
         }
         for queue in unique(check) {
             self.wake_claims(&queue)?;
-        }
-        if sweep {
-            self.sweep()?;
         }
         Ok(())
     }
@@ -372,6 +392,8 @@ impl Keeper {
     }
 
     fn sweep(&mut self) -> Result<(), Error> {
+        // Set first: where the store fails, it is not asked again at once.
+        self.sweep_at = Instant::now() + SWEEP;
         let now_ms = self.committer.now().store_ms;
         let next = self.rows()?.next_expiry()?;
         let wait = match next {
@@ -383,6 +405,12 @@ impl Keeper {
             None => SWEEP,
         };
         self.sweep_at = Instant::now() + wait;
+        if self.forget_at <= Instant::now() {
+            self.forget_at = Instant::now() + FORGET;
+            if self.rows()?.next_operation_until()?.is_some_and(|until_ms| until_ms <= now_ms) {
+                forget_answers(&self.committer, &self.tell);
+            }
+        }
         Ok(())
     }
 
@@ -399,6 +427,17 @@ impl Keeper {
         };
         self.committer.enqueue(super::Class::Urgent, |work| work.expire(SWEEP_JOBS), done);
     }
+}
+
+/// Forgets old answers a few at a time, so that nobody waits long behind it.
+fn forget_answers(committer: &Arc<Committer>, tell: &Tell) {
+    let (again, told) = (Arc::downgrade(committer), tell.clone());
+    let done = move |result: Result<usize, Error>| match (result, again.upgrade()) {
+        (Ok(forgotten), Some(committer)) if forgotten as i64 == FORGET_ANSWERS => forget_answers(&committer, &told),
+        (Ok(_) | Err(Error::Closed), _) => {}
+        (Err(error), _) => told(Notice { event: "forget-failed", message: error.to_string() }),
+    };
+    committer.enqueue(super::Class::Bulk, |work| work.forget_old(FORGET_ANSWERS), done);
 }
 
 impl State {

@@ -2,10 +2,9 @@
 
 use super::error::{Error, Result};
 use super::lease::Claim;
-use super::settle::Settle;
 use super::upkeep::{Upkeep, Waiting};
-use super::view::JobView;
 use super::waiters::{Queue, Topic, Why};
+use super::work::Work;
 use super::{Class, Engine, Now};
 use crate::store::Rows;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -135,7 +134,13 @@ impl Engine {
                 (Why::Closed, _) => done(Err(Error::Closed)),
                 // It ended and was queued again meanwhile.
                 (Why::News, Ok((_, false))) => {
-                    engine.enter_await(id, bound, look, ticket, done, true);
+                    let number = engine.enter_await(id, bound, look.clone(), ticket, done, true);
+                    // As at first: an end between this look and that may have been told while nobody waited.
+                    if !matches!(engine.look(&look), Ok((_, false)))
+                        && let Some(call) = engine.upkeep.take(number)
+                    {
+                        call(Why::News);
+                    }
                 }
                 (Why::News | Why::Deadline, seen) => done(seen),
             }
@@ -147,15 +152,15 @@ impl Engine {
     }
 
     /// Claims the next due job, waiting for one until the bound is reached.
-    pub fn claim(
+    pub fn claim<C: Claiming>(
         self: &Arc<Engine>,
-        claim: Claim,
+        claiming: C,
         bound: Bound,
-        done: impl FnOnce(Result<Option<JobView>>) + Send + 'static,
-    ) -> Waited<Option<JobView>> {
+        done: impl FnOnce(Result<Option<C::Given>>) + Send + 'static,
+    ) -> Waited<Option<C::Given>> {
         let ticket = Ticket::new();
         let claimer =
-            Claimer { engine: Arc::downgrade(self), claim, bound, ticket: ticket.clone(), done: Box::new(done) };
+            Claimer { engine: Arc::downgrade(self), claiming, bound, ticket: ticket.clone(), done: Box::new(done) };
         let claimer = Arc::new(Mutex::new(Some(claimer)));
         let (op, later) = (claim_op(&claimer), claimer.clone());
         let answered = self.committer.write(Class::Urgent, op, move |result| {
@@ -176,34 +181,53 @@ impl Engine {
     }
 }
 
-/// A claim that may have to wait.
-struct Claimer {
-    engine: Weak<Engine>,
-    claim: Claim,
-    bound: Bound,
-    ticket: Ticket,
-    done: Box<dyn FnOnce(Result<Option<JobView>>) + Send>,
+/// How a job is claimed for a caller, and given back where the caller is gone.
+pub trait Claiming: Send + 'static {
+    /// What the caller is given.
+    type Given: Send + 'static;
+
+    fn claim(&self) -> &Claim;
+
+    /// Claims in a transaction; it may be run more than once.
+    fn run(&self, work: &mut Work) -> Result<Option<Self::Given>>;
+
+    /// Undoes it for a caller that gave up.
+    fn undo(&self, work: &mut Work, given: &Self::Given) -> Result<()>;
 }
 
-type SharedClaimer = Arc<Mutex<Option<Claimer>>>;
+/// Told what was claimed, if anything.
+type Claimed<T> = Box<dyn FnOnce(Result<Option<T>>) + Send>;
 
-fn take(claimer: &SharedClaimer) -> Option<Claimer> {
+/// A claim that may have to wait.
+struct Claimer<C: Claiming> {
+    engine: Weak<Engine>,
+    claiming: C,
+    bound: Bound,
+    ticket: Ticket,
+    done: Claimed<C::Given>,
+}
+
+type SharedClaimer<C> = Arc<Mutex<Option<Claimer<C>>>>;
+
+fn take<C: Claiming>(claimer: &SharedClaimer<C>) -> Option<Claimer<C>> {
     claimer.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-fn claim_op(claimer: &SharedClaimer) -> impl FnMut(&mut super::Work) -> Result<Option<JobView>> + Send + 'static {
+fn claim_op<C: Claiming>(
+    claimer: &SharedClaimer<C>,
+) -> impl FnMut(&mut Work) -> Result<Option<C::Given>> + Send + 'static + use<C> {
     let claimer = claimer.clone();
     move |work| match &*claimer.lock().unwrap_or_else(PoisonError::into_inner) {
-        Some(claimer) if !claimer.ticket.is_forgotten() => work.claim(&claimer.claim),
+        Some(claimer) if !claimer.ticket.is_forgotten() => claimer.claiming.run(work),
         Some(_) | None => Ok(None),
     }
 }
 
-impl Claimer {
+impl<C: Claiming> Claimer<C> {
     /// Takes the result of a try; where there was no job, waits for one.
-    fn claimed(self, result: Result<Option<JobView>>, again: bool) {
+    fn claimed(self, result: Result<Option<C::Given>>, again: bool) {
         match result {
-            Ok(Some(job)) if self.ticket.is_forgotten() => self.give_back(&job),
+            Ok(Some(given)) if self.ticket.is_forgotten() => self.give_back(given),
             Ok(None) if !self.bound.is_over() && !self.ticket.is_forgotten() => self.wait(again),
             result => {
                 if !matches!(result, Ok(Some(_))) {
@@ -222,7 +246,7 @@ impl Claimer {
     }
 
     fn queue(&self) -> Queue {
-        let Claim { workspace, job_type, batch_id, .. } = self.claim.clone();
+        let Claim { workspace, job_type, batch_id, .. } = self.claiming.claim().clone();
         Queue { workspace, job_type, batch_id }
     }
 
@@ -252,12 +276,10 @@ impl Claimer {
     }
 
     /// The caller gave up while the job was being claimed for it.
-    fn give_back(self, job: &JobView) {
-        let (Some(engine), Some(token)) = (self.engine.upgrade(), job.lease_token.clone()) else { return };
-        let (workspace, job_id) = (self.claim.workspace.clone(), job.job.job_id.clone());
-        let release = Settle::Release { reason: Some("claim was given up".into()) };
-        let op = move |work: &mut super::Work| work.settle(&workspace, &job_id, &token, &release).map(|_| ());
+    fn give_back(self, given: C::Given) {
+        let Some(engine) = self.engine.upgrade() else { return };
+        let claiming = self.claiming;
         // Where this fails the lease runs out instead.
-        engine.committer.enqueue(Class::Urgent, op, |_| {});
+        engine.committer.enqueue(Class::Urgent, move |work| claiming.undo(work, &given), |_| {});
     }
 }

@@ -4,7 +4,7 @@
 use super::clock::{Ids, Now};
 use super::error::{Error, Result};
 use crate::job::{BatchStatus, Change, Status};
-use crate::store::{Fanout, Job, Tx};
+use crate::store::{Fanout, Job, Rows, Tx};
 
 /// What the next commit has to tell to those who wait, and to count.
 #[derive(Default)]
@@ -69,6 +69,11 @@ pub struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// What the transaction reads, and its moment.
+    pub fn rows(&mut self) -> (&mut dyn Rows, Now) {
+        (self.tx, self.now)
+    }
+
     /// The job of that id, if it is in the workspace.
     pub(super) fn job(&mut self, workspace: &str, job_id: &str) -> Result<Job> {
         let found = self.tx.job_by_id(job_id)?.filter(|job| job.workspace_id == workspace);

@@ -44,3 +44,8 @@ pub const BACKOFF_FIRST_MS: i64 = 1_000;
 pub const BACKOFF_MAX_MS: i64 = 300_000;
 
 pub const FANOUT_MAX: i64 = 1_000_000;
+
+/// How long the first answer to an operation is kept.
+pub const OPERATION_KEPT_MS: i64 = 24 * 3_600_000;
+/// Scopes or job types in one list.
+pub const WORDS_MAX: usize = 100;

@@ -62,6 +62,9 @@ fn kind(kind: Kind, to: MapBuilder) -> MapBuilder {
         Kind::Jobs => to.put("kind", "jobs"),
         Kind::Artifacts => to.put("kind", "artifacts"),
         Kind::Backoff => to.put("kind", "backoff"),
+        Kind::Words(allowed) => to.put("kind", "words").put("words", names(allowed)),
+        Kind::JobTypes => to.put("kind", "job-types"),
+        Kind::Instant => to.put("kind", "instant"),
     }
 }
 

@@ -8,7 +8,11 @@ use super::describe::describe;
 use super::events::QUEUE;
 use super::handles::{Opened, TABLE};
 use super::request::{guarded, read, reply_bytes};
-use crate::api::{self, COMMANDS, Call, Code, Error, EventSink, Names, OpenOptions, Place, Reply};
+use super::servers;
+use crate::api::{
+    self, COMMANDS, Call, Client, Code, Error, EventSink, Names, OpenOptions, Place, RemoteOptions, Reply,
+};
+use crate::http;
 use crate::value::{MapBuilder, Value};
 use jni::errors::ThrowRuntimeExAndDefault;
 use jni::objects::{JByteArray, JClass};
@@ -74,8 +78,9 @@ pub extern "system" fn Java_errand_impl_Native_probe0<'l>(
     outcome.resolve::<ThrowRuntimeExAndDefault>()
 }
 
-/// `byte[] open0(byte[] options, long ticket)`: `options` holds `:path` besides those of `OpenOptions`; the reply is
-/// `{:handle :place :workspace}`. Background events bear the negated ticket.
+/// `byte[] open0(byte[] options, long ticket)`: `options` holds `:path` besides those of `OpenOptions`, or the address
+/// of a control plane there and those of `RemoteOptions`; the reply is `{:handle :place :workspace}`. Background events
+/// bear the negated ticket.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_errand_impl_Native_open0<'l>(
     mut env: EnvUnowned<'l>,
@@ -156,6 +161,32 @@ pub extern "system" fn Java_errand_impl_Native_close0<'l>(
     })
 }
 
+/// `byte[] serve0(long handle, byte[] options, long ticket)`: the reply is `{:server :url :port :token}`.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_serve0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    handle: jlong,
+    options: JByteArray<'l>,
+    ticket: jlong,
+) -> JByteArray<'l> {
+    answer(&mut env, |env| {
+        let options = env.convert_byte_array(&options)?;
+        Ok(guarded(|| servers::start(&*TABLE.get(handle)?.client, &options, ticket)).err().map(Err))
+    })
+}
+
+/// `byte[] stop0(long server, long ticket)`: idempotent; the reply comes when the server has ended.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_stop0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    server: jlong,
+    ticket: jlong,
+) -> JByteArray<'l> {
+    answer(&mut env, |_| Ok(guarded(|| servers::stop(server, ticket)).err().map(Err)))
+}
+
 /// `byte[] events0()`: waits for the next batch; its form is told at `Queue::next_batch`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_errand_impl_Native_events0<'l>(
@@ -209,10 +240,16 @@ fn step(opened: &Opened, id: &[u8], config: &[u8], ticket: i64) -> Result<Option
 fn start_open(options: &[u8], ticket: i64) -> Result<(), Error> {
     let mut options = read(options)?;
     let path = take_path(&mut options)?;
-    let mut options = OpenOptions::from_value(&options)?;
-    let sink: EventSink = Arc::new(move |event| QUEUE.push(-ticket, Ok(event)));
-    options.on_event = Some(sink);
-    let open = move || QUEUE.push(ticket, guarded(|| open(path, options)));
+    let open: Box<dyn FnOnce() -> Result<Arc<dyn Client>, Error> + Send> = if http::is_url(&path) {
+        let options = RemoteOptions::from_value(&options)?;
+        Box::new(move || http::connect(&path, options))
+    } else {
+        let mut options = OpenOptions::from_value(&options)?;
+        let sink: EventSink = Arc::new(move |event| QUEUE.push(-ticket, Ok(event)));
+        options.on_event = Some(sink);
+        Box::new(move || api::open(&PathBuf::from(path), options))
+    };
+    let open = move || QUEUE.push(ticket, guarded(|| open().map(opened)));
     std::thread::Builder::new()
         .name("errand-open".into())
         .spawn(open)
@@ -220,23 +257,22 @@ fn start_open(options: &[u8], ticket: i64) -> Result<(), Error> {
         .map_err(|error| Error::new(Code::Unavailable, format!("engine cannot start a thread: {error}")))
 }
 
-fn open(path: PathBuf, options: OpenOptions) -> Reply {
-    let client = api::open(&path, options)?;
+fn opened(client: Arc<dyn Client>) -> Value {
     let place = match client.place() {
         Place::Store(path) => path.to_string_lossy().into_owned(),
         Place::Url(url) => url.clone(),
     };
     let workspace = client.workspace().to_owned();
     let handle = TABLE.insert(client);
-    Ok(MapBuilder::new().put("handle", handle).put("place", place).put("workspace", workspace).build())
+    MapBuilder::new().put("handle", handle).put("place", place).put("workspace", workspace).build()
 }
 
-fn take_path(options: &mut Value) -> Result<PathBuf, Error> {
+fn take_path(options: &mut Value) -> Result<String, Error> {
     let wrong = || Error::new(Code::InvalidArgument, "database is not a path").at(vec![Value::key("path")]);
     let Value::Map(entries) = options else { return Err(wrong()) };
     let at = entries.iter().position(|(key, _)| *key == Value::key("path")).ok_or_else(wrong)?;
     match entries.swap_remove(at).1 {
-        Value::Str(path) if !path.is_empty() => Ok(PathBuf::from(&*path)),
+        Value::Str(path) if !path.is_empty() => Ok(path.into()),
         _ => Err(wrong()),
     }
 }

@@ -10,3 +10,4 @@ mod events;
 mod handles;
 mod pending;
 mod request;
+mod servers;

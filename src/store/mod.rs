@@ -5,7 +5,8 @@ mod sql;
 mod sqlite;
 
 pub use rows::{
-    Artifact, Attempt, Batch, Body, ClockRow, Count, Fanout, Job, Outcome, Page, Progress, Queue, Submission, Text,
+    AccessKey, Account, Answered, Artifact, Attempt, Batch, Body, ClockRow, Count, Fanout, Grant, Job, OperationName,
+    Outcome, Page, Progress, Queue, Submission, Text, WorkspaceCount,
 };
 pub use sqlite::{Sqlite, SqliteOptions, sqlite_version};
 
@@ -107,6 +108,20 @@ pub trait Rows: Send {
     fn next_held(&mut self, fanout_id: i64) -> Result<Option<i64>>;
     /// The queued job of the cap that has a place and is due last.
     fn last_placed(&mut self, fanout_id: i64) -> Result<Option<i64>>;
+    fn all_counts(&mut self) -> Result<Vec<WorkspaceCount>>;
+
+    fn account(&mut self, account_id: &str) -> Result<Option<Account>>;
+    /// Newest first, below `before`.
+    fn accounts(&mut self, workspace: &str, before: i64, limit: i64) -> Result<Vec<Account>>;
+    fn key(&mut self, key_id: &str) -> Result<Option<AccessKey>>;
+    fn grant(&mut self, key_id: &str) -> Result<Option<Grant>>;
+    /// Newest first, below `before`.
+    fn keys(&mut self, account_seq: i64, before: i64, limit: i64) -> Result<Vec<AccessKey>>;
+    /// Whether any key of any workspace opens anything.
+    fn has_usable_key(&mut self, now_wall_ms: i64) -> Result<bool>;
+    fn answered(&mut self, name: OperationName, now_ms: i64) -> Result<Option<Answered>>;
+    /// Until when the operation is kept that is kept the shortest.
+    fn next_operation_until(&mut self) -> Result<Option<i64>>;
 }
 
 /// A transaction: `begin`, writes, `commit`; savepoints for operations that may have to be undone by themselves.
@@ -149,4 +164,15 @@ pub trait Tx: Rows {
     /// Stores a cap with nothing under it and gives its id.
     fn insert_fanout(&mut self, workspace: &str, name: &str, cap: i64) -> Result<i64>;
     fn update_fanout(&mut self, fanout: &Fanout) -> Result<()>;
+    /// Stores a service account and gives its `seq`.
+    fn insert_account(&mut self, account: &Account) -> Result<i64>;
+    fn update_account(&mut self, account: &Account) -> Result<()>;
+    /// Stores a key and gives its `seq`.
+    fn insert_key(&mut self, key: &AccessKey) -> Result<i64>;
+    fn revoke_key(&mut self, seq: i64, revoked_at: i64) -> Result<()>;
+    /// Remembers an answer, in place of one that was kept long enough.
+    fn put_answered(&mut self, name: OperationName, answered: &Answered, until_ms: i64) -> Result<()>;
+    fn delete_answered(&mut self, name: OperationName) -> Result<()>;
+    /// Forgets answers that were kept until `now_ms`, at most `limit`; how many there were.
+    fn delete_old_answers(&mut self, now_ms: i64, limit: i64) -> Result<usize>;
 }

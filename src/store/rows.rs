@@ -150,3 +150,65 @@ pub struct Page<'a> {
     pub before: i64,
     pub limit: i64,
 }
+
+/// Who keys are made for, and what they open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    pub seq: i64,
+    pub account_id: String,
+    pub workspace_id: String,
+    pub name: String,
+    /// Where false, its keys open nothing.
+    pub active: bool,
+    pub capabilities: Vec<String>,
+    /// Absent where all are allowed.
+    pub allowed_job_types: Option<Vec<String>>,
+    pub metadata: Option<Text>,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+/// A key, without its secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessKey {
+    pub seq: i64,
+    pub key_id: String,
+    pub account_seq: i64,
+    pub account_id: String,
+    pub name: Option<String>,
+    pub hash: Vec<u8>,
+    pub metadata: Option<Text>,
+    pub created_at: i64,
+    pub expires_at: Option<i64>,
+    pub revoked_at: Option<i64>,
+}
+
+/// A key and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    pub key: AccessKey,
+    pub account: Account,
+}
+
+/// What names an operation: whose it is and the caller's own id.
+#[derive(Clone, Copy, Debug)]
+pub struct OperationName<'a> {
+    pub workspace_id: &'a str,
+    pub caller: &'a str,
+    pub operation_id: &'a str,
+}
+
+/// The first answer to an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// Of the command and its arguments.
+    pub digest: Vec<u8>,
+    pub answer: Text,
+}
+
+/// How many jobs of a type stand at a status in a workspace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkspaceCount {
+    pub workspace_id: String,
+    pub count: Count,
+}

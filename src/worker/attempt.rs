@@ -76,6 +76,7 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
         client: &worker.client,
         job,
         drain: worker.drain.clone(),
+        paused: &worker.paused,
         grace: worker.setup.grace,
         held: Some(held),
     };

@@ -5,14 +5,32 @@ use super::calls::{self, Asked};
 use super::job::Job;
 use super::lease::Lease;
 use super::run::{Drain, Setup, say};
-use crate::api::{Client, Code, Error, Pending, Reply};
+use crate::api::{Client, Code, Error, Pending, Place, Reply};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch as channel};
 
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
 const FORGET_MAX: Duration = Duration::from_secs(2);
+
+/// Set while the control plane is about to go away and asked for no new claims.
+#[derive(Default)]
+pub struct Paused(AtomicBool);
+
+impl Paused {
+    pub fn begin(&self) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            say("the control plane is draining: handlers go on, claiming pauses until it is back");
+        }
+    }
+
+    /// Takes the pause, if there is one: the claim after it is tried until the control plane is back.
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
 
 /// What came of claiming.
 pub enum Claimed {
@@ -25,8 +43,12 @@ pub enum Claimed {
 pub async fn claim(
     client: &Arc<dyn Client>,
     setup: &Setup,
+    paused: &Paused,
     drain: &mut channel::Receiver<Drain>,
 ) -> Result<Claimed, Error> {
+    if paused.take() && drained_within(CLAIM_RETRY, drain).await {
+        return Ok(Claimed::Drained);
+    }
     let wait = if setup.once { Duration::ZERO } else { setup.poll_interval };
     // One id for all tries: where an answer was lost, the next try gets the same job.
     let args = claim_args(setup, wait);
@@ -37,7 +59,7 @@ pub async fn claim(
             Err(error) => Err(error),
             Ok(Asked::Now(reply)) => reply,
             Ok(Asked::Later(pending, told)) => match reply_or_drain(pending, told, drain).await {
-                (reply, true) => return give_back(client, reply).await,
+                (reply, true) => return give_back(client, args, reply).await,
                 (reply, false) => reply.unwrap_or_else(|| Err(Error::new(Code::Closed, "engine was closed"))),
             },
         };
@@ -59,10 +81,16 @@ pub async fn claim(
             }
             Err(error) => return Err(error),
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = drain.wait_for(|drain| *drain != Drain::No) => return Ok(Claimed::Drained),
+        if drained_within(pause, drain).await {
+            return Ok(Claimed::Drained);
         }
+    }
+}
+
+async fn drained_within(pause: Duration, drain: &mut channel::Receiver<Drain>) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => false,
+        _ = drain.wait_for(|drain| *drain != Drain::No) => true,
     }
 }
 
@@ -105,8 +133,19 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Gives back a job that was claimed while the worker began to drain.
-async fn give_back(client: &Arc<dyn Client>, reply: Option<Reply>) -> Result<Claimed, Error> {
-    if let Some(job) = reply.and_then(Result::ok).as_ref().and_then(Job::claimed) {
+async fn give_back(
+    client: &Arc<dyn Client>,
+    mut args: serde_json::Value,
+    reply: Option<Reply>,
+) -> Result<Claimed, Error> {
+    let mut reply = reply.and_then(Result::ok);
+    if reply.is_none() && matches!(client.place(), Place::Url(_)) {
+        // The claim may have been made while its answer was given up: it is asked for again by its request id.
+        args["waitMs"] = 0.into();
+        let again = tokio::time::timeout(FORGET_MAX, calls::ask(client, "jobs.claim", args)).await;
+        reply = again.ok().and_then(Result::ok);
+    }
+    if let Some(job) = reply.as_ref().and_then(Job::claimed) {
         let mut args = job.args();
         args.insert("reason".into(), "worker is shutting down".into());
         if let Err(error) = calls::ask(client, "jobs.release", args.into()).await {

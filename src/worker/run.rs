@@ -2,7 +2,7 @@
 //! It does not know how a handler is watched or what its end means.
 
 use super::attempt::{Handled, handle};
-use super::claim::{Claimed, claim};
+use super::claim::{Claimed, Paused, claim};
 use super::environment::Facts;
 use super::folder::WorkerFolder;
 use super::program::{Program, own_path};
@@ -94,6 +94,7 @@ pub struct Worker {
     pub folder: WorkerFolder,
     pub facts: Facts,
     pub drain: channel::Receiver<Drain>,
+    pub paused: Paused,
 }
 
 async fn work(client: Arc<dyn Client>, setup: Setup) -> Result<Outcome, Error> {
@@ -102,7 +103,7 @@ async fn work(client: Arc<dyn Client>, setup: Setup) -> Result<Outcome, Error> {
     let facts =
         Facts { worker_id: setup.worker_id.clone(), program, links: folder.links(), api_key: setup.api_key.clone() };
     let drain = drain_on_signals().map_err(broken)?;
-    let worker = Arc::new(Worker { client, setup, folder, facts, drain });
+    let worker = Arc::new(Worker { client, setup, folder, facts, drain, paused: Paused::default() });
     say(&format!(
         "worker {} takes jobs of type {} with {}",
         worker.setup.worker_id,
@@ -164,7 +165,7 @@ async fn claim_all(worker: &Arc<Worker>) -> Outcome {
             }
             slot = Arc::clone(&slots).acquire_owned() => slot,
         };
-        match claim(&worker.client, &worker.setup, &mut drain).await {
+        match claim(&worker.client, &worker.setup, &worker.paused, &mut drain).await {
             Ok(Claimed::Drained) => break,
             Ok(Claimed::Nothing) => outcome.idle_polls += 1,
             Ok(Claimed::Job(job, lease)) => {

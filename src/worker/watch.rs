@@ -2,6 +2,7 @@
 //! It does not start the handler, nor report its end.
 
 use super::calls;
+use super::claim::Paused;
 use super::job::Job;
 use super::lease::Lease;
 use super::process::Handler;
@@ -35,6 +36,7 @@ pub struct Surroundings<'a> {
     pub client: &'a Arc<dyn Client>,
     pub job: &'a Job,
     pub drain: Receiver<Drain>,
+    pub paused: &'a Paused,
     pub grace: Duration,
     /// Kept until the start was reported: helpers wait for it.
     pub held: Option<File>,
@@ -146,8 +148,10 @@ impl Watch<'_> {
         match reply {
             Ok(reply) => {
                 self.lease.renew(self.sent);
-                if reply.get("directive").and_then(|directive| directive.as_str()) == Some("cancel") {
-                    self.begin_stop(Why::Cancelled);
+                match reply.get("directive").and_then(|directive| directive.as_str()) {
+                    Some("cancel") => self.begin_stop(Why::Cancelled),
+                    Some("drain") => self.around.paused.begin(),
+                    Some(_) | None => {}
                 }
             }
             Err(error) => match error.code {

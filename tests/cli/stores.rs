@@ -45,13 +45,6 @@ fn a_store_and_a_control_plane_at_one_level_are_an_error() {
 }
 
 #[test]
-fn a_control_plane_cannot_be_used_yet_and_that_is_said() {
-    let place = Place::new();
-    let error = place.refusal(2, &["jobs", "list", "--api", "http://127.0.0.1:1"]);
-    assert!(error["message"].as_str().unwrap().contains("HTTP client"), "{error}");
-}
-
-#[test]
 fn an_address_of_a_database_server_is_not_taken_for_a_file_and_not_shown() {
     let place = Place::new();
     let error = place.refusal(2, &["jobs", "create", "--type", "t", "--db", "postgres://user:secret@host/x"]);

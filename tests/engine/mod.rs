@@ -4,3 +4,4 @@ mod idle;
 mod lifecycle;
 mod opening;
 mod together;
+mod trouble;

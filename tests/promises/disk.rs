@@ -24,6 +24,8 @@ pub enum Fault {
     Full(usize, usize),
     /// That read fails.
     Unreadable(usize),
+    /// That sync fails.
+    Unsynced(usize),
     /// That lock fails.
     Unlockable(usize),
 }
@@ -137,13 +139,15 @@ impl Disk {
             Some(Fault::PowerLoss(at) | Fault::Broken(at)) => self.changes >= at,
             Some(Fault::Full(at, _)) => self.writes >= at,
             Some(Fault::Unreadable(at)) => self.reads >= at,
+            Some(Fault::Unsynced(at)) => self.syncs >= at,
             Some(Fault::Unlockable(at)) => self.locks >= at,
             Some(Fault::None) | None => false,
         }
     }
 
-    pub fn is_dead(&self) -> bool {
-        self.dead
+    /// From now on, that is what goes wrong next.
+    pub fn fail_next_sync(&mut self) {
+        self.fault = Some(Fault::Unsynced(self.syncs + 1));
     }
 
     /// Counts a change; whether it is the one that breaks.
@@ -366,7 +370,7 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _flags: c_int) -> c_int 
             return ffi::SQLITE_IOERR_FSYNC;
         }
         disk.syncs += 1;
-        let broken = disk.change();
+        let broken = disk.change() || disk.fault == Some(Fault::Unsynced(disk.syncs));
         let dead = disk.dead;
         let image = disk.files.entry(inner.path.clone()).or_default();
         if broken {

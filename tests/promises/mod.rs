@@ -3,11 +3,18 @@
 
 mod commands;
 mod disk;
+mod fence;
 mod found;
+mod group;
 mod invariants;
+mod live;
 mod model;
+mod plans;
 mod power;
+mod process;
 mod run;
 mod simulation;
+mod threads;
 mod transitions;
+mod waking;
 mod world;

@@ -176,6 +176,7 @@ fn expected(durable: bool) -> Expected {
     }
     bench.engine = None;
     let disk = disk.lock().expect("nobody panics with it");
+    assert!(disk.changes > 100 && disk.reads > 0 && disk.locks > 0, "the workload does not go through this disk");
     Expected { after, changes: disk.changes, writes: disk.writes, reads: disk.reads, locks: disk.locks }
 }
 

@@ -5,7 +5,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * One open engine. It is a Java class so that an engine stays an engine when a namespace is loaded again.
+ * One open engine, here or behind a control plane. It is a Java class so that an engine stays an engine when a namespace is loaded again.
  * It does not know commands.
  */
 public final class Engine implements Closeable {
@@ -13,6 +13,7 @@ public final class Engine implements Closeable {
     public final String place;
     public final String workspace;
     private final long ticket;
+    /** What is held in this JVM; null where the engine is a control plane elsewhere. */
     private final OpenFiles files;
     private final Map<Object, Runnable> beforeClose = new ConcurrentHashMap<>();
     private volatile boolean closed;
@@ -50,7 +51,9 @@ public final class Engine implements Closeable {
             closed = true;
             Native.close(handle);
             Native.unlisten(ticket);
-            files.release();
+            if (files != null) {
+                files.release();
+            }
         }
     }
 

@@ -48,6 +48,10 @@ public final class Native {
 
     private static native byte[] close0(long handle);
 
+    private static native byte[] serve0(long handle, byte[] options, long ticket);
+
+    private static native byte[] stop0(long server, long ticket);
+
     private static native byte[] events0();
 
     /** Why the native library cannot be used, or null where it can. */
@@ -119,6 +123,32 @@ public final class Native {
     /** Closes an engine; calls under way end with an error. Idempotent. */
     public static byte[] close(long handle) {
         return close0(handle);
+    }
+
+    /** Begins to serve an engine over HTTP; the reply says where. */
+    public static Pending serve(long handle, byte[] options) {
+        Pending pending = pending(0);
+        byte[] now;
+        try {
+            now = serve0(handle, options, pending.ticket);
+        } catch (Throwable failure) {
+            PENDING.remove(pending.ticket);
+            throw failure;
+        }
+        return answered(pending, now);
+    }
+
+    /** Begins to end a server; the reply comes when it has ended. Idempotent. */
+    public static Pending stop(long server) {
+        Pending pending = pending(0);
+        byte[] now;
+        try {
+            now = stop0(server, pending.ticket);
+        } catch (Throwable failure) {
+            PENDING.remove(pending.ticket);
+            throw failure;
+        }
+        return answered(pending, now);
     }
 
     /** The reply, once it is there. An interrupt gives the call up; what it asked for may still happen. */

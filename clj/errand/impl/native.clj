@@ -4,7 +4,7 @@
 
   Private: nothing here is promised to callers."
   (:require [clojure.string :as str])
-  (:import [errand.impl Codec CodecException Engine Native OpenFiles OpenFiles$HeldElsewhere Pending]
+  (:import [errand.impl Codec CodecException Engine Native OpenFiles OpenFiles$HeldElsewhere Pending Server]
            [java.io File IOException]
            [java.nio.file InvalidPathException Path Paths]
            [java.time Duration]
@@ -240,6 +240,11 @@
     (catch InvalidPathException e
       (throw (invalid (str "database path is not a path: " (ex-message e)) [:path])))))
 
+(defn url?
+  "Whether a place is the address of a control plane."
+  [place]
+  (and (string? place) (boolean (re-find #"(?i)^https?://" place))))
+
 (defn- register ^OpenFiles [^Path path]
   (try (OpenFiles/register path)
        (catch OpenFiles$HeldElsewhere e
@@ -250,7 +255,8 @@
 (defn- opened
   "The engine of an `open` reply; the file is registered by what it is, now that it exists."
   ^Engine [{:keys [handle place workspace]} ^Pending pending ^OpenFiles files]
-  (try (.opened files)
+  (try (when files
+         (.opened files))
        (Engine. handle place workspace (.ticket pending) files)
        (catch Throwable t
          (Native/close handle)
@@ -268,24 +274,30 @@
                                  (Native/close (:handle (Codec/decode ^bytes reply 1))))
                                (finally
                                  (Native/unlisten (.ticket pending))
-                                 (.release files)))))))
+                                 (when files
+                                   (.release files))))))))
 
 (defn open
-  "Opens an engine on the database at `path`. `options` are those of errand.core/open."
-  ^Engine [path options]
+  "Opens an engine on the database at `place`, or on the control plane at that address. `options` are those of
+  errand.core/open."
+  ^Engine [place options]
   (usable!)
   (Native/log (listener nil))
   (when-not (map? options)
     (throw (invalid (str "options are " (pr-str options) "; allowed: a map"))))
-  (let [path (absolute path)
+  (let [place (if (url? place) place (absolute place))
         on-event (:on-event options)
         _ (when-not (or (nil? on-event) (ifn? on-event))
             (throw (invalid (str ":on-event is " (pr-str on-event) "; allowed: a function of one map") [:on-event])))
-        args (encode (assoc (dissoc options :on-event) :path (str path)) "options")
-        files (register path)
+        args (encode (assoc (dissoc options :on-event) :path (str place)) "options")
+        ;; Only a database is a file that another copy of the library may hold.
+        files (when (instance? Path place)
+                (register place))
+        release! (fn [] (when files
+                          (.release ^OpenFiles files)))
         ^Pending pending (try (Native/open args (listener on-event))
                               (catch Throwable t
-                                (.release files)
+                                (release!)
                                 (throw t)))
         reply (try (.get pending)
                    (catch InterruptedException e
@@ -294,5 +306,28 @@
     (try (opened (value reply) pending files)
          (catch Throwable t
            (Native/unlisten (.ticket pending))
-           (.release files)
+           (release!)
            (throw t)))))
+
+;; Servers
+
+(defmethod print-method Server [server ^java.io.Writer out]
+  (.write out (str server)))
+
+(defn serve
+  "Serves an engine over HTTP. `options` are those of errand.core/serve!."
+  ^Server [engine options]
+  (usable!)
+  (let [engine (engine! engine)
+        ^Pending pending (Native/serve (.handle engine) (encode options "options"))
+        started (fn [reply]
+                  (let [{:keys [server url port token]} (value reply)]
+                    (Server/of server url port token engine)))]
+    (try (started (.get pending))
+         (catch InterruptedException e
+           (.whenCompleteAsync pending
+                               (reify BiConsumer
+                                 (accept [_ reply _]
+                                   (when (zero? (aget ^bytes reply 0))
+                                     (.close ^Server (started reply))))))
+           (throw e)))))

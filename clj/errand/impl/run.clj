@@ -98,7 +98,7 @@
 (defn- refused!
   "Heeds the refusal of a renewal: what only another worker can do now is lost, anything else is tried again."
   [run failure]
-  (if (#{:lease-lost :not-found :refused :closed} (code failure))
+  (if (#{:lease-lost :not-found :refused :closed :forbidden :unauthenticated} (code failure))
     (interrupt! run :lost)
     (log :debug (str "heartbeat of job " (:job-id (:lease run)) " failed, it is tried again") failure)))
 

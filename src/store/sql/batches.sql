@@ -31,10 +31,6 @@ SELECT {batch_columns} FROM batch
 WHERE workspace_id = $1 AND seq < $2 AND ($3 IS NULL OR status = $3) AND ($5 IS NULL OR job_type = $5)
 ORDER BY seq DESC LIMIT $4;
 
--- name: list_batches_ended_since
--- Batches that ended after a number, in the order of their ending.
-SELECT batch_id, ended_seq FROM batch WHERE ended_seq > $1 ORDER BY ended_seq;
-
 -- name: last_batch_ended
 -- The last ending of a batch.
 SELECT max(ended_seq) FROM batch WHERE ended_seq IS NOT NULL;

@@ -91,9 +91,10 @@ SELECT min(lease_until_ms) FROM job WHERE lease_until_ms IS NOT NULL;
 -- Gives every lease its full length from now.
 UPDATE job SET lease_until_ms = $1 + lease_ms WHERE lease_until_ms IS NOT NULL;
 
--- name: list_jobs_ended_since
--- Jobs that ended after a number, in the order of their ending.
-SELECT job_id, ended_seq FROM job WHERE ended_seq > $1 ORDER BY ended_seq;
+-- name: list_ended_since
+-- Jobs and batches that ended after a number; in one statement, so that all are of one state.
+SELECT job_id, ended_seq FROM job WHERE ended_seq > $1
+UNION ALL SELECT batch_id, ended_seq FROM batch WHERE ended_seq > $1;
 
 -- name: last_job_ended
 -- The last ending of a job.
@@ -162,9 +163,9 @@ SELECT {attempt_columns} FROM job_attempt WHERE job_seq = $1 AND attempt = $2;
 SELECT {attempt_columns} FROM job_attempt WHERE request_id = $1 AND ended_at IS NULL;
 
 -- name: list_jobs
--- A page of all jobs, newest first.
+-- A page of all jobs, newest first: in the order of the rows, since any index would have the whole workspace sorted.
 SELECT {job_columns} FROM job
-WHERE workspace_id = $1 AND seq < $2 AND ($3 IS NULL OR status = $3)
+WHERE workspace_id || '' = $1 AND seq < $2 AND ($3 IS NULL OR status = $3)
 ORDER BY seq DESC LIMIT $4;
 
 -- name: list_jobs_by_type

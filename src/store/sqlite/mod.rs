@@ -1,6 +1,7 @@
 //! SQLite as a store: connections, locks between writers, and news between processes that share one file.
 //! It does not know which change is legal.
 
+mod access;
 mod open;
 mod session;
 

@@ -1,11 +1,12 @@
 //! One connection's reads and writes: statements in, rows out.
 
+use super::access;
 use super::open::OpenFile;
 use super::{error, execute, patiently};
 use crate::job::{BatchStatus, Counts, Facts, Status};
 use crate::store::{
-    Artifact, Attempt, Batch, Body, ClockRow, Count, Error, Fanout, Job, Outcome, Page, Patience, Progress, Queue,
-    Result, Rows, Submission, Tx, sql,
+    AccessKey, Account, Answered, Artifact, Attempt, Batch, Body, ClockRow, Count, Error, Fanout, Grant, Job,
+    OperationName, Outcome, Page, Patience, Progress, Queue, Result, Rows, Submission, Tx, WorkspaceCount, sql,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use std::sync::Arc;
@@ -23,7 +24,12 @@ impl Session {
         Session { connection, file }
     }
 
-    fn one<T>(&self, sql: &str, params: impl Params, read: fn(&Row) -> rusqlite::Result<T>) -> Result<Option<T>> {
+    pub(super) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: fn(&Row) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
         self.waiting(|connection| connection.prepare_cached(sql)?.query_row(params, read).optional())
     }
 
@@ -31,7 +37,7 @@ impl Session {
         self.waiting(|connection| connection.prepare_cached(sql)?.query_map(params, read)?.collect())
     }
 
-    fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
+    pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
         self.waiting(|connection| connection.prepare_cached(sql)?.execute(params))
     }
 
@@ -187,8 +193,7 @@ impl Rows for Session {
 
     fn ended_since(&mut self, ended_seq: i64) -> Result<(Vec<String>, i64)> {
         let read = |row: &Row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
-        let mut ended = self.all(sql::LIST_JOBS_ENDED_SINCE, [ended_seq], read)?;
-        ended.extend(self.all(sql::LIST_BATCHES_ENDED_SINCE, [ended_seq], read)?);
+        let ended = self.all(sql::LIST_ENDED_SINCE, [ended_seq], read)?;
         let last = ended.iter().map(|(_, number)| *number).max().unwrap_or(ended_seq);
         Ok((ended.into_iter().map(|(id, _)| id).collect(), last))
     }
@@ -214,6 +219,48 @@ impl Rows for Session {
 
     fn last_placed(&mut self, fanout_id: i64) -> Result<Option<i64>> {
         self.one(sql::FIND_LAST_PLACED, [fanout_id], |row| row.get(0))
+    }
+
+    fn all_counts(&mut self) -> Result<Vec<WorkspaceCount>> {
+        self.all(sql::LIST_ALL_COUNTS, [], |row| {
+            let count = Count { job_type: row.get(1)?, status: status(row, 2)?, jobs: row.get(3)? };
+            Ok(WorkspaceCount { workspace_id: row.get(0)?, count })
+        })
+    }
+
+    fn account(&mut self, account_id: &str) -> Result<Option<Account>> {
+        self.one(sql::GET_ACCOUNT, [account_id], |row| access::account(row, 0))
+    }
+
+    fn accounts(&mut self, workspace: &str, before: i64, limit: i64) -> Result<Vec<Account>> {
+        self.all(sql::LIST_ACCOUNTS, params![workspace, before, limit], |row| access::account(row, 0))
+    }
+
+    fn key(&mut self, key_id: &str) -> Result<Option<AccessKey>> {
+        self.one(sql::GET_KEY, [key_id], access::key)
+    }
+
+    fn grant(&mut self, key_id: &str) -> Result<Option<Grant>> {
+        self.one(sql::GET_GRANT, [key_id], access::grant)
+    }
+
+    fn keys(&mut self, account_seq: i64, before: i64, limit: i64) -> Result<Vec<AccessKey>> {
+        self.all(sql::LIST_KEYS, [account_seq, before, limit], access::key)
+    }
+
+    fn has_usable_key(&mut self, now_wall_ms: i64) -> Result<bool> {
+        self.one(sql::FIND_USABLE_KEY, [now_wall_ms], |_| Ok(())).map(|found| found.is_some())
+    }
+
+    fn answered(&mut self, name: OperationName, now_ms: i64) -> Result<Option<Answered>> {
+        let OperationName { workspace_id, caller, operation_id } = name;
+        self.one(sql::GET_OPERATION, params![workspace_id, caller, operation_id, now_ms], |row| {
+            Ok(Answered { digest: row.get(0)?, answer: row.get(1)? })
+        })
+    }
+
+    fn next_operation_until(&mut self) -> Result<Option<i64>> {
+        self.one(sql::NEXT_OPERATION_UNTIL, [], |row| row.get(0))
     }
 }
 
@@ -436,6 +483,37 @@ impl Tx for Session {
 
     fn update_fanout(&mut self, fanout: &Fanout) -> Result<()> {
         self.run(sql::UPDATE_FANOUT, [fanout.fanout_id, fanout.cap, fanout.used]).map(|_| ())
+    }
+
+    fn insert_account(&mut self, account: &Account) -> Result<i64> {
+        access::insert_account(self, account)
+    }
+
+    fn update_account(&mut self, account: &Account) -> Result<()> {
+        access::update_account(self, account)
+    }
+
+    fn insert_key(&mut self, key: &AccessKey) -> Result<i64> {
+        access::insert_key(self, key)
+    }
+
+    fn revoke_key(&mut self, seq: i64, revoked_at: i64) -> Result<()> {
+        self.run(sql::REVOKE_KEY, [seq, revoked_at]).map(|_| ())
+    }
+
+    fn put_answered(&mut self, name: OperationName, answered: &Answered, until_ms: i64) -> Result<()> {
+        let OperationName { workspace_id, caller, operation_id } = name;
+        let Answered { digest, answer } = answered;
+        self.run(sql::PUT_OPERATION, params![workspace_id, caller, operation_id, digest, answer, until_ms]).map(|_| ())
+    }
+
+    fn delete_answered(&mut self, name: OperationName) -> Result<()> {
+        let OperationName { workspace_id, caller, operation_id } = name;
+        self.run(sql::DELETE_OPERATION, [workspace_id, caller, operation_id]).map(|_| ())
+    }
+
+    fn delete_old_answers(&mut self, now_ms: i64, limit: i64) -> Result<usize> {
+        self.run(sql::DELETE_OLD_OPERATIONS, [now_ms, limit])
     }
 }
 

@@ -1,0 +1,277 @@
+//! One engine that answers for any caller: each call says for whom it is made.
+//! It does not know surfaces, nor what a command does.
+
+use super::access::{Allow, Caller};
+use super::args::{Args, Place, spell_key};
+use super::error::{Code, Error};
+use super::operation::Operation;
+use super::run::{ClaimAs, Reading, Run, claim_data, give_back};
+use super::{Answer, Call, Done, Pending, Reply};
+use crate::engine::{self, Bound, Engine, Ticket, Waited, Work};
+use crate::job::limits;
+use crate::value::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An engine, and the calls that are made of it through this handle.
+pub struct Host {
+    engine: Mutex<Option<Arc<Engine>>>,
+    path: PathBuf,
+    pending: Arc<Slots>,
+    draining: Arc<AtomicBool>,
+}
+
+impl Host {
+    pub(super) fn new(engine: Arc<Engine>, path: PathBuf) -> Host {
+        Host { engine: Mutex::new(Some(engine)), path, pending: Arc::default(), draining: Arc::default() }
+    }
+
+    /// Another handle to the same engine, with calls of its own; nothing once this one is closed.
+    pub fn share(&self) -> Option<Host> {
+        let engine = locked(&self.engine).clone()?;
+        Some(Host::new(engine, self.path.clone()))
+    }
+
+    /// The absolute path of the store.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn engine(&self) -> Result<Arc<Engine>, Error> {
+        locked(&self.engine).clone().ok_or_else(|| engine::Error::Closed.into())
+    }
+
+    /// Runs a command for a caller without waiting: answers at once where nothing has to be waited for.
+    pub fn call_as(&self, caller: &Caller, call: Call, done: Done) -> Answer {
+        self.try_call(caller, call, done).unwrap_or_else(|error| Answer::Now(Err(error)))
+    }
+
+    fn try_call(&self, caller: &Caller, call: Call, done: Done) -> Result<Answer, Error> {
+        let engine = self.engine()?;
+        let args = Args::read(call.command, &call.args, call.names)?;
+        let allow = Allow::new(caller, call.command, &args);
+        let workspace = caller.workspace.clone();
+        let operation = Operation::of(caller, call.command, &call.args);
+        Ok(match call.command.run {
+            Run::Read(run) => {
+                let read = engine.read(|rows, now| {
+                    allow.check(rows, now)?;
+                    Ok(run(&mut Reading { rows, now, workspace: &workspace }, &args))
+                });
+                Answer::Now(read.map_err(Error::from).flatten())
+            }
+            Run::Write(class, run) | Run::Renew(class, run) => {
+                let slot = self.pending.slot(done);
+                let tell = self.pending.teller(&slot, |_| ());
+                let draining = self.draining.clone();
+                let reply = move |result: engine::Result<Value>| told(result.map_err(Error::from), &draining);
+                let now = reply.clone();
+                let op = move |work: &mut Work| {
+                    allow.check_in(work)?;
+                    operation.once(work, |work| run(work, &workspace, &args))
+                };
+                match engine.write(class, op, move |result| tell(reply(result))) {
+                    Some(result) => Answer::Now(now(result)),
+                    None => self.pending.later(slot, None),
+                }
+            }
+            Run::Claim(run) => {
+                if self.draining.load(Ordering::Relaxed) {
+                    return Err(Error::new(Code::Unavailable, "server is draining: it gives out no jobs"));
+                }
+                let bound = Bound::after_ms(wait_ms(caller, &call, &args, "wait-ms")?.unwrap_or(0), None);
+                let claim = ClaimAs { claim: run(&workspace, &args), allow, operation: operation.clone() };
+                let slot = self.pending.slot(done);
+                let undelivered = self.undelivered_by(&engine, workspace, operation);
+                let tell = self.pending.teller(&slot, undelivered);
+                let done = move |result: engine::Result<_>| tell(result.map(claim_data).map_err(Error::from));
+                self.waited(slot, engine.claim(claim, bound, done), claim_data)
+            }
+            Run::Await(run) => {
+                let super::run::Await { id, mut wait, look } = run(&workspace, &args);
+                wait.timeout_ms = wait_ms(caller, &call, &args, "timeout-ms")?;
+                let poll_ms = u64::try_from(wait.interval_ms).ok();
+                let bound = Bound::after_ms(wait.bound_ms(), poll_ms);
+                let slot = self.pending.slot(done);
+                let tell = self.pending.teller(&slot, |_| ());
+                let data = |(data, _ended)| data;
+                let done = move |result: engine::Result<(Value, bool)>| tell(result.map(data).map_err(Error::from));
+                let look = move |rows: &mut dyn crate::store::Rows, now| {
+                    allow.check(rows, now)?;
+                    look(rows, now)
+                };
+                self.waited(slot, engine.await_end(&id, bound, look, done), data)
+            }
+        })
+    }
+
+    fn waited<T>(&self, slot: Arc<Slot>, waited: Waited<T>, data: impl FnOnce(T) -> Value) -> Answer {
+        match waited {
+            Waited::Now(result) => Answer::Now(result.map(data).map_err(Error::from)),
+            Waited::Later(ticket) => self.pending.later(slot, Some(ticket)),
+        }
+    }
+
+    /// The answer that a call which waits would have at the end of its wait, now.
+    pub fn without_waiting(&self, caller: &Caller, call: &Call) -> Reply {
+        let Run::Await(_) = call.command.run else { return Ok(claim_data(None)) };
+        let mut call = call.clone();
+        let name = spell_key("timeout-ms", call.names);
+        if let Value::Map(entries) = &mut call.args {
+            entries.retain(|(key, _)| *key != name);
+            entries.push((name, Value::Int(0)));
+        }
+        match self.call_as(caller, call, Box::new(|_| {})) {
+            Answer::Now(reply) => reply,
+            Answer::Later(_) => unreachable!("a wait of no time is over at once"),
+        }
+    }
+
+    /// Gives back what a reply gave to a caller that is gone: a job that was claimed for it.
+    pub fn undelivered(&self, caller: &Caller, call: &Call, reply: &Reply) {
+        if matches!(call.command.run, Run::Claim(_))
+            && let Ok(engine) = self.engine()
+        {
+            let operation = Operation::of(caller, call.command, &call.args);
+            self.undelivered_by(&engine, caller.workspace.clone(), operation)(reply);
+        }
+    }
+
+    fn undelivered_by(
+        &self,
+        engine: &Arc<Engine>,
+        workspace: String,
+        operation: Operation,
+    ) -> impl FnOnce(&Reply) + Send + use<> {
+        let engine = Arc::downgrade(engine);
+        move |reply| {
+            let (Some(engine), Ok(data)) = (engine.upgrade(), reply) else { return };
+            if data.get("job").and_then(|job| job.get("lease-token")).is_none() {
+                return;
+            }
+            let data = data.clone();
+            let op = move |work: &mut Work| give_back(work, &workspace, &operation, &data);
+            // Where this fails the lease runs out instead.
+            drop(engine.write(engine::Class::Urgent, op, |_| {}));
+        }
+    }
+
+    /// From now on workers are told to drain, and nothing is claimed through this handle.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends every pending call with `closed` and lets go of the engine. Later calls get `closed`. Idempotent.
+    pub fn close(&self) {
+        let engine = locked(&self.engine).take();
+        self.pending.close();
+        drop(engine);
+    }
+}
+
+/// How long a call waits, which for some callers has a bound of its own.
+fn wait_ms(caller: &Caller, call: &Call, args: &Args, name: &'static str) -> Result<Option<i64>, Error> {
+    let asked = args.int(name);
+    match (asked, caller.wait_max_ms) {
+        (Some(asked), Some(max)) if asked > max => {
+            let place = Place::root(call.names).key(name);
+            Err(place.invalid(format!("is {asked}; allowed: at most {max} in one call, ask again to wait longer")))
+        }
+        (None, Some(max)) if name == "timeout-ms" => Ok(Some(max.min(limits::POLL_MAX_MS))),
+        (asked, _) => Ok(asked),
+    }
+}
+
+/// What a worker is told while the server drains.
+fn told(reply: Reply, draining: &AtomicBool) -> Reply {
+    let mut data = reply?;
+    if draining.load(Ordering::Relaxed)
+        && let Value::Map(entries) = &mut data
+        && let Some((_, directive)) = entries.iter_mut().find(|(key, _)| *key == Value::key("directive"))
+        && directive.as_str() == Some(engine::Directive::Ok.name())
+    {
+        *directive = engine::Directive::Drain.name().into();
+    }
+    Ok(data)
+}
+
+/// Calls under way, so that closing can end them.
+#[derive(Default)]
+struct Slots {
+    next: AtomicU64,
+    slots: Mutex<HashMap<u64, Arc<Slot>>>,
+}
+
+/// A caller that waits to be told; whoever takes `done` tells it.
+struct Slot {
+    number: u64,
+    done: Mutex<Option<Done>>,
+    ticket: Mutex<Option<Ticket>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Slots {
+    fn slot(&self, done: Done) -> Arc<Slot> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Slot { number, done: Mutex::new(Some(done)), ticket: Mutex::new(None) })
+    }
+
+    /// Gives the callback that tells the slot's caller; `gone` gets the reply where the caller gave up.
+    fn teller<G: FnOnce(&Reply) + Send>(
+        self: &Arc<Slots>,
+        slot: &Arc<Slot>,
+        gone: G,
+    ) -> impl FnOnce(Reply) + Send + use<G> {
+        let (slots, slot) = (Arc::downgrade(self), slot.clone());
+        move |reply| {
+            if let Some(slots) = slots.upgrade() {
+                locked(&slots.slots).remove(&slot.number);
+            }
+            let done = locked(&slot.done).take();
+            match done {
+                Some(done) => done(reply),
+                None => gone(&reply),
+            }
+        }
+    }
+
+    /// Keeps the slot while its call is under way.
+    fn later(self: &Arc<Slots>, slot: Arc<Slot>, ticket: Option<Ticket>) -> Answer {
+        *locked(&slot.ticket) = ticket;
+        locked(&self.slots).insert(slot.number, slot.clone());
+        if locked(&slot.done).is_none() {
+            locked(&self.slots).remove(&slot.number);
+        }
+        let slots = Arc::downgrade(self);
+        Answer::Later(Pending(Box::new(move || {
+            if let Some(slots) = slots.upgrade() {
+                locked(&slots.slots).remove(&slot.number);
+            }
+            drop(slot.give_up());
+        })))
+    }
+
+    fn close(&self) {
+        let slots = std::mem::take(&mut *locked(&self.slots));
+        for slot in slots.into_values() {
+            if let Some(done) = slot.give_up() {
+                done(Err(engine::Error::Closed.into()));
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn give_up(&self) -> Option<Done> {
+        let done = locked(&self.done).take();
+        if let Some(ticket) = locked(&self.ticket).take() {
+            ticket.forget();
+        }
+        done
+    }
+}

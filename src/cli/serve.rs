@@ -1,0 +1,132 @@
+//! `errand serve`: flags to a server, its address to the screen, its log to standard error.
+//! It does not know how a server works.
+
+use super::output::{Format, Screen, note, print};
+use super::place::{self, Missing};
+use super::{Ended, help, source};
+use crate::api::EventSink;
+use crate::http::{ServeOptions, Server, TlsFiles};
+use crate::value::{MapBuilder, Value};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+pub fn command() -> Command {
+    let text = |name: &'static str, value: &'static str| Arg::new(name).long(name).value_name(value);
+    let file = |name: &'static str| text(name, "FILE").value_parser(value_parser!(PathBuf));
+    Command::new("serve")
+        .about("Serve the store to programs on other machines, over HTTP")
+        .long_about(help::SERVE)
+        .after_long_help(help::SERVE_EXAMPLES)
+        .arg(
+            text("listen", "ADDRESS:PORT")
+                .default_value("127.0.0.1:8383")
+                .help("where to listen; port 0 takes a free one; other machines need keys to be made first"),
+        )
+        .arg(file("tls-cert").requires("tls-key").help("certificate chain in PEM: serves https"))
+        .arg(file("tls-key").requires("tls-cert").help("private key of the certificate, in PEM"))
+        .arg(text("public-url", "URL").help("how others reach the server, where it stands behind a proxy"))
+        .arg(
+            Arg::new("no-auth")
+                .long("no-auth")
+                .action(ArgAction::SetTrue)
+                .help("let in any token and none, on loopback addresses only: everybody on this machine may do all"),
+        )
+        .arg(
+            text("drain-time", "DURATION")
+                .default_value("6s")
+                .value_parser(source::duration)
+                .help("how long connected workers are told to drain before the server ends"),
+        )
+        .arg(
+            text("log-format", "FORMAT")
+                .value_parser(PossibleValuesParser::new(["text", "json"]))
+                .help("form of the log on standard error; text on a terminal, json elsewhere when absent"),
+        )
+        .arg(
+            text("log-level", "LEVEL")
+                .default_value("info")
+                .value_parser(PossibleValuesParser::new(["error", "warn", "info", "debug"]))
+                .help("what is worth a line in the log"),
+        )
+}
+
+/// Serves until a signal ends it.
+pub fn run(matches: &ArgMatches, screen: &Screen) -> Ended {
+    start_log(matches);
+    let sink: EventSink = Arc::new(|event| {
+        let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        tracing::warn!(event = text("event"), message = text("message"), "engine");
+    });
+    let host = place::serve(matches, Missing::Make, sink)?;
+    let store = host.path().to_string_lossy().into_owned();
+    let options = options(matches);
+    let open = options.no_auth;
+    let server = Server::start(host, options)?;
+    tracing::info!(url = server.url(), store, "server listens");
+    if open {
+        note("WARNING: --no-auth: every program and user of this machine may do everything, in every workspace");
+    }
+    tell(&server, &store, screen)?;
+    server.run_until_signalled()
+}
+
+fn options(matches: &ArgMatches) -> ServeOptions {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let file = |name: &str| matches.get_one::<PathBuf>(name).cloned();
+    let default = ServeOptions::default();
+    ServeOptions {
+        listen: text("listen").unwrap_or(default.listen),
+        tls: file("tls-cert").zip(file("tls-key")).map(|(cert, key)| TlsFiles { cert, key }),
+        no_auth: matches.get_flag("no-auth"),
+        public_url: text("public-url"),
+        drain_time: matches.get_one::<Duration>("drain-time").copied().unwrap_or(default.drain_time),
+        ..default
+    }
+}
+
+/// Says where the server is, and with which token where there are no keys.
+fn tell(server: &Server, store: &str, screen: &Screen) -> Ended {
+    if screen.format == Format::People {
+        let mut text = format!("serving {store} at {}\n", server.url());
+        if let Some(token) = server.token() {
+            text.push_str(&format!(
+                "no keys exist yet, so only this machine can connect, with a token made for this run:\n\n  \
+                 ERRAND_API_URL={} ERRAND_API_KEY={token}\n\n\
+                 'errand keys bootstrap' makes the first lasting key\n",
+                server.url()
+            ));
+        }
+        return print(&text);
+    }
+    let told = MapBuilder::new()
+        .put("url", server.url())
+        .put("address", server.address().to_string())
+        .put("store", store)
+        .put_some("token", server.token());
+    screen.bare(&told.build())
+}
+
+fn start_log(matches: &ArgMatches) {
+    let word = |name: &str| matches.get_one::<String>(name).map(String::as_str);
+    let level = match word("log-level") {
+        Some("error") => LevelFilter::ERROR,
+        Some("warn") => LevelFilter::WARN,
+        Some("debug") => LevelFilter::DEBUG,
+        _ => LevelFilter::INFO,
+    };
+    let on_terminal = std::io::stderr().is_terminal();
+    let is_json = word("log-format").map_or(!on_terminal, |format| format == "json");
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(on_terminal);
+    let lines = if is_json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    // Ours only: what libraries log may hold keys.
+    let filter = Targets::new().with_target("errand", level);
+    // Only a second log in one process would be refused.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+}

@@ -1,0 +1,167 @@
+//! Who may come in: the Host and Origin of a request, its key, its workspace.
+//! It does not know what a caller may do: `api` does.
+
+use super::form::Failure;
+use super::server::{Shared, header_text};
+use crate::api::{self, Access, Caller, Code, Error};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::net::IpAddr;
+use tokio::task::block_in_place;
+
+/// The longest poll of one request.
+const WAIT_MAX_MS: i64 = 30_000;
+const NAME_MAX: usize = 128;
+const OPERATION_MAX: usize = 128;
+
+/// How callers prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doors {
+    /// By a key of the store; also by this token, where one was made for the run.
+    Keys(Option<String>),
+    /// Not at all: any token and none opens every workspace.
+    Open,
+}
+
+/// What is checked of every request.
+#[derive(Debug)]
+pub struct Gate {
+    pub doors: Doors,
+    /// Whether only this machine can connect: then a web page may try to, under a name of its own.
+    pub loopback: bool,
+    /// The host by which others reach the server, where it stands behind a proxy.
+    pub public_host: Option<String>,
+}
+
+/// The caller of a request.
+pub struct Asked(pub Caller);
+
+impl FromRequestParts<Shared> for Asked {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Asked, Failure> {
+        caller(app, &parts.headers).map(Asked).map_err(|error| Failure::of(&parts.headers, error))
+    }
+}
+
+/// The caller that the headers of a request name.
+pub fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
+    let workspace = named(headers, "workspace", NAME_MAX)?;
+    let operation = named(headers, "operation-id", OPERATION_MAX)?;
+    let token = token(headers);
+    let caller = match (&app.gate.doors, token) {
+        (Doors::Open, _) => full(workspace),
+        (Doors::Keys(Some(own)), Some(token)) if api::same_secret(own, token) => full(workspace),
+        (Doors::Keys(_), Some(token)) => block_in_place(|| app.host.authenticate(token, workspace))?,
+        (Doors::Keys(_), None) => return Err(Error::new(Code::Unauthenticated, "key is missing")),
+    };
+    Ok(Caller { operation: operation.map(String::from), wait_max_ms: Some(WAIT_MAX_MS), ..caller })
+}
+
+fn full(workspace: Option<&str>) -> Caller {
+    Caller { access: Access::Full, ..Caller::local(workspace.unwrap_or("default")) }
+}
+
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = header_text(headers, "authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+/// What a header of ours says, under either of its names.
+fn named<'a>(headers: &'a HeaderMap, name: &str, max: usize) -> Result<Option<&'a str>, Error> {
+    for owner in ["errand", "breyta"] {
+        let full = format!("x-{owner}-{name}");
+        let Some(value) = headers.get(&full) else { continue };
+        return match value.to_str() {
+            Ok("") => Ok(None),
+            Ok(text) if text.len() <= max => Ok(Some(text)),
+            Ok(_) | Err(_) => {
+                let text = format!("header {full} is malformed; allowed: at most {max} characters of ASCII");
+                Err(Error::new(Code::InvalidArgument, text))
+            }
+        };
+    }
+    Ok(None)
+}
+
+/// Refuses requests that a web page in somebody's browser may have sent.
+pub async fn doorkeeper(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    match app.gate.refusal(&request) {
+        Some(text) => Failure::of(request.headers(), Error::new(Code::Forbidden, text)).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+impl Gate {
+    fn refusal(&self, request: &Request) -> Option<String> {
+        let headers = request.headers();
+        let host = request.uri().authority().map(|authority| authority.as_str()).or(header_text(headers, "host"));
+        let Some(host) = host else { return Some("host is missing; allowed: a Host header".into()) };
+        if !self.knows(name_of(host)) {
+            return Some(format!("host \"{host}\" is not this server; name others with --public-url"));
+        }
+        let origin = headers.get("origin")?;
+        let own = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, origin)| origin);
+        let same = own.is_some_and(|own| own.eq_ignore_ascii_case(host));
+        (!same).then(|| "origin is another site's; web pages may not drive this server".into())
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        if self.public_host.as_deref().is_some_and(|public| public.eq_ignore_ascii_case(name)) {
+            return true;
+        }
+        let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
+        match address {
+            Ok(address) => !self.loopback || address.is_loopback(),
+            // Who comes from elsewhere brings a key, which no web page has.
+            Err(_) => !self.loopback || name.eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
+/// A host without its port.
+fn name_of(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(loopback: bool) -> Gate {
+        Gate { doors: Doors::Open, loopback, public_host: Some("jobs.example.com".into()) }
+    }
+
+    fn refused(gate: &Gate, headers: &[(&str, &str)]) -> bool {
+        let request =
+            headers.iter().fold(Request::builder().uri("/api/commands"), |r, (name, value)| r.header(*name, *value));
+        gate.refusal(&request.body(axum::body::Body::empty()).unwrap()).is_some()
+    }
+
+    #[test]
+    fn on_loopback_only_names_of_this_machine_and_its_public_name_are_known() {
+        for host in ["127.0.0.1:80", "localhost", "LocalHost:8383", "[::1]:8383", "127.8.8.8", "jobs.example.com"] {
+            assert!(!refused(&gate(true), &[("host", host)]), "{host}");
+        }
+        for host in ["evil.example", "evil.example:8383", "10.0.0.1", "localhost.evil.example", ""] {
+            assert!(refused(&gate(true), &[("host", host)]), "{host}");
+        }
+        assert!(refused(&gate(true), &[]));
+        assert!(!refused(&gate(false), &[("host", "anything.example")]));
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_refused() {
+        let host = ("host", "localhost:8383");
+        assert!(!refused(&gate(true), &[host, ("origin", "http://localhost:8383")]));
+        for origin in ["http://localhost:9999", "https://evil.example", "null", "file://"] {
+            assert!(refused(&gate(true), &[host, ("origin", origin)]), "{origin}");
+        }
+    }
+}

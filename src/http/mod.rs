@@ -1,0 +1,20 @@
+//! The control plane over HTTP: one engine behind keys, for programs on other machines and in other languages.
+//! It does not know what a command does: it decodes, calls and encodes.
+
+mod client;
+mod commands;
+mod form;
+mod gate;
+mod health;
+mod log;
+mod metrics;
+mod server;
+mod serving;
+mod tls;
+mod waiting;
+
+pub use client::{connect, is_url};
+pub use gate::Doors;
+pub use server::routes;
+pub use serving::{ServeOptions, Server};
+pub use tls::TlsFiles;

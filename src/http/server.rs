@@ -1,0 +1,83 @@
+//! What the server is made of: the routes, what stands around all of them, and what they share.
+//! It does not know sockets: `serving.rs` does.
+
+use super::commands;
+use super::form::{Failure, Form};
+use super::gate::{self, Gate};
+use super::health;
+use super::log;
+use super::metrics::Metrics;
+use crate::api::{Code, Error, Host};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+
+/// The largest body of a command.
+pub const BODY_BYTES_MAX: usize = 64 << 20;
+
+/// What all routes share.
+pub struct App {
+    pub host: Arc<Host>,
+    pub gate: Gate,
+    pub metrics: Metrics,
+    /// Becomes true when the server is to end.
+    pub draining: watch::Receiver<bool>,
+    /// How long a body may pause.
+    pub body_time: Duration,
+}
+
+pub type Shared = Arc<App>;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Every route of the server, with what stands around all of them. Routes below `/api` answer in JSON or EDN, whatever
+/// happens; each asks for its caller itself (`gate::Asked`).
+pub fn routes(app: Shared) -> Router {
+    Router::new()
+        .route("/api/commands", post(commands::run))
+        .merge(health::routes())
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unknown_path)
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(app.clone(), gate::doorkeeper))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.clone(), log::request))
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .with_state(app)
+}
+
+async fn unknown_path(request: Request) -> Response {
+    let error = Error::new(Code::NotFound, format!("path \"{}\" is unknown", request.uri().path()));
+    Failure::of(request.headers(), error).into_response()
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let text = format!("method {} is not for path \"{}\"", request.method(), request.uri().path());
+    let error = Error::new(Code::InvalidArgument, text);
+    Failure { status: Some(StatusCode::METHOD_NOT_ALLOWED), ..Failure::of(request.headers(), error) }.into_response()
+}
+
+/// The answer to a request that met a fault of ours; what it was is in the log.
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("without a message"), "request panicked");
+    let error = Error::new(Code::Internal, "fault of ours; details are in the log of the server");
+    Failure { form: Form::Json, error, status: None }.into_response()
+}
+
+/// The headers of a request by name, as text.
+pub fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

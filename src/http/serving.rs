@@ -1,0 +1,430 @@
+//! A running server: its socket, its connections, how it ends.
+//! It does not know routes.
+
+use super::gate::{Doors, Gate};
+use super::metrics::Metrics;
+use super::server::{App, Shared, routes};
+use super::tls::TlsFiles;
+use crate::api::{Args, Code, Error, Field, Host, Kind, Names};
+use crate::value::Value;
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+/// How a server is run.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Address and port; port 0 takes a free one.
+    pub listen: String,
+    pub tls: Option<TlsFiles>,
+    /// Any token, and none, opens every workspace: on loopback only.
+    pub no_auth: bool,
+    /// How others reach the server, where it stands behind a proxy.
+    pub public_url: Option<String>,
+    /// How long a request's head may take to come, and a connection may idle.
+    pub head_time: Duration,
+    /// How long a request's body may pause.
+    pub body_time: Duration,
+    /// How long workers are told to drain before the server ends, while any are connected.
+    pub drain_time: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> ServeOptions {
+        ServeOptions {
+            listen: "127.0.0.1:8383".into(),
+            tls: None,
+            no_auth: false,
+            public_url: None,
+            head_time: Duration::from_secs(60),
+            body_time: Duration::from_secs(30),
+            drain_time: Duration::from_secs(6),
+        }
+    }
+}
+
+const fn option(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+    Field { name, kind, required: false, doc }
+}
+
+const PATH: Kind = Kind::Text(4096);
+
+/// The options of a server in a program, by name.
+static OPTIONS: [Field; 6] = [
+    option("listen", Kind::Text(256), "address and port; port 0 takes a free one"),
+    option("tls-cert", PATH, "file with the certificate chain, in PEM"),
+    option("tls-key", PATH, "file with its private key, in PEM"),
+    option("no-auth?", Kind::Bool, "let in any token and none, on loopback addresses only"),
+    option("public-url", PATH, "how others reach the server, where it stands behind a proxy"),
+    option("drain-time", Kind::Millis(0, 3_600_000), "how long connected workers are told to drain"),
+];
+
+impl ServeOptions {
+    /// Reads `{:listen :tls-cert :tls-key :no-auth? :public-url :drain-time}`; what is absent is as in `default`.
+    pub fn from_value(options: &Value) -> Result<ServeOptions, Error> {
+        let args = Args::of("options", &OPTIONS, options, Names::Clojure)?;
+        let default = ServeOptions::default();
+        let path = |name| args.maybe_text(name).map(std::path::PathBuf::from);
+        let tls = match (path("tls-cert"), path("tls-key")) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            _ => {
+                let text = "one of :tls-cert and :tls-key is missing; both are needed";
+                return Err(Error::new(Code::InvalidArgument, text));
+            }
+        };
+        Ok(ServeOptions {
+            listen: args.maybe_string("listen").unwrap_or(default.listen),
+            tls,
+            no_auth: args.flag("no-auth?").unwrap_or(false),
+            public_url: args.maybe_string("public-url"),
+            drain_time: args.int("drain-time").map_or(default.drain_time, |ms| Duration::from_millis(ms as u64)),
+            ..default
+        })
+    }
+}
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// How long requests that are under way have at the end of a server.
+const FINISH_TIME: Duration = Duration::from_secs(10);
+/// Pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a draining server looks whether anybody is still connected.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// HTTP/2 requests under way on one connection.
+const STREAMS_MAX: u32 = 4096;
+
+/// A server that runs until it is stopped or dropped.
+pub struct Server {
+    address: SocketAddr,
+    url: String,
+    token: Option<String>,
+    stop: watch::Sender<Stop>,
+    runtime: Mutex<Option<Runtime>>,
+    ended: watch::Receiver<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    No,
+    /// After workers have been told.
+    Drain,
+    /// As soon as the requests under way are answered.
+    Now,
+}
+
+impl Server {
+    /// Starts to serve the engine behind `host`, which then is the server's own.
+    pub fn start(host: Arc<Host>, options: ServeOptions) -> Result<Server, Error> {
+        raise_open_files();
+        let listener = listen(&options.listen)?;
+        let address = listener.local_addr().map_err(|cause| cannot(&options.listen, &cause))?;
+        let doors = doors(&host, &options, address)?;
+        let tls = options.tls.as_ref().map(TlsFiles::acceptor).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = options.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+        let token = match &doors {
+            Doors::Keys(token) => token.clone(),
+            Doors::Open => None,
+        };
+        let (stop, stopped) = watch::channel(Stop::No);
+        let (drain, draining) = watch::channel(false);
+        let (end, ended) = watch::channel(false);
+        let public_host = options.public_url.as_deref().and_then(host_of);
+        let gate = Gate { doors, loopback: address.ip().is_loopback(), public_host };
+        let metrics = Metrics::new().map_err(|cause| Error::new(Code::Internal, cause.to_string()))?;
+        let app = Arc::new(App { host, gate, metrics, draining, body_time: options.body_time });
+        let runtime = runtime()?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(|cause| cannot(&options.listen, &cause))?
+        };
+        let serving = Serving { app, tls, options, stopped, drain };
+        runtime.spawn(async move {
+            serving.run(listener).await;
+            // Nobody may wait for it.
+            let _ = end.send(true);
+        });
+        Ok(Server { address, url, token, stop, runtime: Mutex::new(Some(runtime)), ended })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How others reach it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The token that was made for this run, where there are no keys.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Begins to end: workers are told to drain, nothing is claimed, long polls end.
+    pub fn drain(&self) {
+        self.stop.send_if_modified(|stop| raise(stop, Stop::Drain));
+    }
+
+    /// Ends without telling workers, but answers the requests that are under way.
+    pub fn stop(&self) {
+        self.stop.send_if_modified(|stop| raise(stop, Stop::Now));
+    }
+
+    /// Waits until the server has ended. SIGTERM or SIGINT drains it, a second one stops it.
+    pub fn run_until_signalled(&self) -> Result<(), Error> {
+        let Some(handle) = self.handle() else { return Ok(()) };
+        let mut ended = self.ended.clone();
+        handle.block_on(async {
+            let mut signals = Signals::new()
+                .map_err(|cause| Error::new(Code::Unavailable, format!("signals cannot be listened to: {cause}")))?;
+            for act in [Server::drain, Server::stop] {
+                tokio::select! {
+                    _ = ended.wait_for(|ended| *ended) => return Ok(()),
+                    () = signals.next() => act(self),
+                }
+            }
+            // An error means that it has ended.
+            let _ = ended.wait_for(|ended| *ended).await;
+            Ok(())
+        })
+    }
+
+    fn handle(&self) -> Option<tokio::runtime::Handle> {
+        self.lock().as_ref().map(|runtime| runtime.handle().clone())
+    }
+
+    /// Drains, waits until it has ended, and lets go of the port. Idempotent.
+    pub fn close(&self) {
+        self.drain();
+        if let Some(handle) = self.handle() {
+            let mut ended = self.ended.clone();
+            // An error means that it has ended.
+            let _ = handle.block_on(async { ended.wait_for(|ended| *ended).await.map(|ended| *ended) });
+        }
+        if let Some(runtime) = self.lock().take() {
+            runtime.shutdown_timeout(FINISH_TIME);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Runtime>> {
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        self.close();
+    }
+}
+
+/// What asks a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn raise(stop: &mut Stop, to: Stop) -> bool {
+    let higher = *stop < to;
+    *stop = to.max(*stop);
+    higher
+}
+
+fn listen(listen: &str) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(listen).map_err(|cause| cannot(listen, &cause))?;
+    listener.set_nonblocking(true).map_err(|cause| cannot(listen, &cause))?;
+    Ok(listener)
+}
+
+fn cannot(listen: &str, cause: &std::io::Error) -> Error {
+    let text = format!("address \"{listen}\" cannot be listened on: {cause}; allowed: such as 127.0.0.1:8383");
+    Error::new(Code::InvalidArgument, text)
+}
+
+/// How callers prove who they are: without keys nobody from elsewhere can come in.
+fn doors(host: &Host, options: &ServeOptions, address: SocketAddr) -> Result<Doors, Error> {
+    let loopback = address.ip().is_loopback();
+    let refused = |text: &str| Err(Error::new(Code::InvalidArgument, format!("address {address} {text}")));
+    match (options.no_auth, host.has_keys()?) {
+        (true, _) if !loopback => refused("is open to other machines; --no-auth is for loopback addresses only"),
+        (true, _) => Ok(Doors::Open),
+        (false, true) => Ok(Doors::Keys(None)),
+        (false, false) if !loopback => {
+            refused("is open to other machines, and there are no keys; 'errand keys bootstrap' makes the first")
+        }
+        (false, false) => Ok(Doors::Keys(Some(crate::api::new_secret()))),
+    }
+}
+
+/// The host of a URL, without its port.
+fn host_of(url: &str) -> Option<String> {
+    let uri: axum::http::Uri = url.parse().ok()?;
+    uri.host().map(|host| host.trim_matches(['[', ']']).to_string())
+}
+
+/// Lets this process have as many connections as it is allowed to.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is not allowed, fewer connections are served.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("errand-http")
+        .enable_all()
+        .build();
+    built.map_err(|cause| Error::new(Code::Unavailable, format!("threads of the server cannot be started: {cause}")))
+}
+
+/// The server's side.
+struct Serving {
+    app: Shared,
+    tls: Option<TlsAcceptor>,
+    options: ServeOptions,
+    stopped: watch::Receiver<Stop>,
+    drain: watch::Sender<bool>,
+}
+
+impl Serving {
+    async fn run(self, listener: tokio::net::TcpListener) {
+        let graceful = Arc::new(GracefulShutdown::new());
+        let connections = Connections {
+            routes: routes(self.app.clone()),
+            app: self.app.clone(),
+            builder: builder(&self.options),
+            tls: self.tls.clone(),
+        };
+        let connections = Arc::new(connections);
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            () = accept(&listener, &connections, &graceful) => {}
+            _ = stopped.wait_for(|stop| *stop != Stop::No) => {}
+        }
+        self.begin_drain();
+        tokio::select! {
+            () = accept(&listener, &connections, &graceful) => {}
+            _ = stopped.wait_for(|stop| *stop == Stop::Now) => {}
+            () = sleep(self.options.drain_time) => {}
+            () = self.nobody() => {}
+        }
+        drop(listener);
+        drop(connections);
+        if let Some(graceful) = Arc::into_inner(graceful)
+            && timeout(FINISH_TIME, graceful.shutdown()).await.is_err()
+        {
+            tracing::warn!("requests were still under way when the server ended");
+        }
+        self.app.host.close();
+        tracing::info!("server has ended");
+    }
+
+    fn begin_drain(&self) {
+        tracing::info!(connections = self.app.metrics.connections(), "server drains");
+        self.app.host.drain();
+        // The app holds a receiver.
+        let _ = self.drain.send(true);
+    }
+
+    async fn nobody(&self) {
+        while self.app.metrics.connections() > 0 {
+            sleep(DRAIN_LOOK).await;
+        }
+    }
+}
+
+fn builder(options: &ServeOptions) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.head_time).max_buf_size(64 << 10);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(options.head_time / 2)
+        .keep_alive_timeout(options.head_time / 2);
+    builder
+}
+
+/// What every connection needs.
+struct Connections {
+    routes: Router,
+    app: Shared,
+    builder: Builder<TokioExecutor>,
+    tls: Option<TlsAcceptor>,
+}
+
+async fn accept(listener: &tokio::net::TcpListener, connections: &Arc<Connections>, graceful: &Arc<GracefulShutdown>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let watcher = graceful.watcher();
+                let connections = connections.clone();
+                tokio::spawn(async move { connections.serve(stream, watcher).await });
+            }
+            Err(cause) => {
+                // Most likely no file descriptor is free: others will be.
+                tracing::warn!(%cause, "connection cannot be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Connections {
+    async fn serve(&self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+        let _counted = self.app.metrics.connected();
+        // Small answers are not to wait for more; where it cannot be said they wait.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => self.talk(stream, watcher).await,
+            Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+                Ok(Ok(stream)) => self.talk(stream, watcher).await,
+                Ok(Err(cause)) => tracing::debug!(%cause, "handshake failed"),
+                Err(_) => tracing::debug!("handshake took too long"),
+            },
+        }
+    }
+
+    async fn talk(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        watcher: hyper_util::server::graceful::Watcher,
+    ) {
+        let service = TowerToHyperService::new(self.routes.clone());
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        if let Err(cause) = watcher.watch(connection).await {
+            tracing::debug!(%cause, "connection ended");
+        }
+    }
+}

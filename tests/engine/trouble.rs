@@ -1,0 +1,87 @@
+//! A store that other programs hold up, and what other processes do meanwhile.
+
+use crate::program::Place;
+use crate::support::{Store, ask, get, text};
+use errand::api::{self, Client, Code, OpenOptions};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks on a thread of its own: an answer that never comes fails the test instead of stopping it.
+fn asked(client: &Arc<dyn Client>, command: &'static str, args: &str) -> mpsc::Receiver<Result<String, Code>> {
+    let (tell, told) = mpsc::channel();
+    let (client, args) = (client.clone(), args.to_string());
+    thread::spawn(move || {
+        let reply = ask(&*client, command, &args);
+        let status = |reply: &errand::value::Value| text(reply, &["job", "status"]).to_string();
+        // The test may have given up.
+        let _ = tell.send(reply.as_ref().map(status).map_err(|error| error.code));
+    });
+    told
+}
+
+#[test]
+fn a_writer_that_another_program_keeps_out_is_told_so_in_time() {
+    let store = Store::new();
+    let client = store.open_with(OpenOptions { busy_timeout_ms: 100, ..OpenOptions::default() });
+    get(&*client, "jobs.create", r#"{:job-type "t"}"#);
+    let other = rusqlite::Connection::open(store.path()).expect("the store opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    let told = asked(&client, "jobs.create", r#"{:job-type "t"}"#);
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Err(Code::Unavailable)));
+    other.execute_batch("ROLLBACK").expect("it was begun");
+    let told = asked(&client, "jobs.create", r#"{:job-type "t"}"#);
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Ok("queued".into())));
+}
+
+#[test]
+fn an_end_after_another_jobs_retry_wakes_who_waits_in_another_process() {
+    let place = Place::new();
+    let (again, other) = (place.create(&[]), place.create(&[]));
+    let options = OpenOptions { fallback_poll_ms: None, ..OpenOptions::default() };
+    let client = api::open(&place.store(), options).expect("the store opens");
+    let wait =
+        |id: &str| asked(&client, "jobs.await", &format!(r#"{{:job-id "{id}" :interval "1h" :timeout-ms 300000}}"#));
+    let (first, second) = (wait(&again), wait(&other));
+    let claim = || {
+        let data = place.ask(&["jobs", "claim", "--type", "t", "--worker-id", "w"]);
+        data["job"]["leaseToken"].as_str().expect("a job was due").to_string()
+    };
+    let token = claim();
+    place.ask(&["jobs", "fail", &again, "--lease-token", &token]);
+    assert_eq!(first.recv_timeout(PATIENCE), Ok(Ok("failed".into())));
+    place.ask(&["jobs", "retry", &again]);
+    let token = claim();
+    place.ask(&["jobs", "complete", &other, "--lease-token", &token]);
+    assert_eq!(second.recv_timeout(PATIENCE / 4), Ok(Ok("succeeded".into())));
+}
+
+#[test]
+fn trouble_that_stays_is_told_now_and_then_and_what_waited_goes_on_after_it() {
+    let store = Store::new();
+    let notices = Arc::new(AtomicUsize::new(0));
+    let counted = notices.clone();
+    let sink: api::EventSink = Arc::new(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let options = OpenOptions { on_event: Some(sink), fallback_poll_ms: None, ..OpenOptions::default() };
+    let client = store.open_with(options);
+    let queued = get(&*client, "jobs.create", r#"{:job-type "t"}"#);
+    let id = text(&queued, &["job", "job-id"]);
+    let told = asked(&client, "jobs.await", &format!(r#"{{:job-id "{id}" :interval "1h" :timeout-ms 300000}}"#));
+    let other = rusqlite::Connection::open(store.path()).expect("the store opens");
+    other.execute_batch("ALTER TABLE job RENAME TO away").expect("nobody else writes");
+    let since = Instant::now();
+    while notices.load(Ordering::Relaxed) < 4 {
+        assert!(since.elapsed() < PATIENCE, "nobody was told of the trouble");
+        thread::yield_now();
+    }
+    assert!(since.elapsed() > Duration::from_secs(2), "told four times in {:?}", since.elapsed());
+    other.execute_batch("ALTER TABLE away RENAME TO job").expect("nobody else writes");
+    get(&*client, "jobs.cancel", &format!(r#"{{:job-id "{id}"}}"#));
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Ok("cancelled".into())));
+}

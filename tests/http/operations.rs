@@ -1,0 +1,76 @@
+//! Repeated operations: the first answer again, and nothing is done twice.
+
+use super::{Site, answer};
+use serde_json::{Value, json};
+
+fn ask(site: &Site, id: &str, command: &str, args: Value) -> (u16, Value) {
+    let request = site.request(command, args).bearer_auth(site.token());
+    answer(request.header("X-Breyta-Operation-ID", id).header("X-Breyta-Operation-Attempt", "2"))
+}
+
+#[test]
+fn a_repeated_operation_gets_the_first_answer_and_does_nothing() {
+    let site = Site::new();
+    let create = json!({"jobType": "t", "payload": {"camelCase": [1, {"kebab-case": null}]}, "metadata": {"a/b": 1.5}});
+    let first = ask(&site, "1", "jobs.create", create.clone());
+    site.get("jobs.cancel", json!({"jobId": first.1["data"]["job"]["jobId"]}));
+    assert_eq!(ask(&site, "1", "jobs.create", create.clone()), first);
+    assert_ne!(ask(&site, "2", "jobs.create", create).1, first.1);
+    assert_eq!(site.get("jobs.list", json!({}))["items"].as_array().unwrap().len(), 2);
+
+    let batch = json!({"jobType": "b", "jobs": [{"payload": "x"}, {"payload": [":not/a keyword"]}]});
+    let first = ask(&site, "3", "jobs.batches.create", batch.clone());
+    assert_eq!(ask(&site, "3", "jobs.batches.create", batch), first);
+    assert_eq!(site.get("jobs.stats", json!({"jobType": "b"}))["total"], 2);
+}
+
+#[test]
+fn an_operation_id_under_which_something_else_was_asked_is_refused() {
+    let site = Site::new();
+    ask(&site, "1", "jobs.create", json!({"jobType": "t"}));
+    let (status, body) = ask(&site, "1", "jobs.create", json!({"jobType": "u"}));
+    assert_eq!((status, &body["error"]["code"]), (400, &json!("invalid-argument")), "{body}");
+    assert_eq!(ask(&site, "1", "jobs.batches.create", json!({"jobType": "t", "jobs": [{}]})).0, 400);
+    // Reading changes nothing, so it is always of now.
+    assert_eq!(ask(&site, "1", "jobs.list", json!({})).0, 200);
+    // Another caller's operations are its own.
+    let key = site.key("default", json!({"name": "k", "capabilities": ["jobs.submit"]}));
+    let other = site.request("jobs.create", json!({"jobType": "u"})).bearer_auth(&key.secret);
+    assert_eq!(answer(other.header("X-Errand-Operation-ID", "1")).0, 200);
+}
+
+#[test]
+fn a_claim_is_kept_but_not_an_empty_one() {
+    let site = Site::new();
+    let claim = json!({"jobType": "t", "workerId": "w"});
+    let empty = json!({"ok": true, "workspaceId": "default", "data": {"job": null}});
+    assert_eq!(ask(&site, "1", "jobs.claim", claim.clone()).1, empty);
+    site.create();
+    let first = ask(&site, "1", "jobs.claim", claim.clone());
+    let job = &first.1["data"]["job"];
+    assert!(job["leaseToken"].is_string(), "{job}");
+    assert_eq!(ask(&site, "1", "jobs.claim", claim.clone()), first);
+    site.create();
+    assert_ne!(ask(&site, "2", "jobs.claim", claim).1["data"]["job"]["jobId"], job["jobId"]);
+}
+
+#[test]
+fn a_refused_operation_may_be_done_later() {
+    let site = Site::new();
+    let id = site.create();
+    assert_eq!(ask(&site, "1", "jobs.retry", json!({"jobId": id})).0, 409);
+    site.get("jobs.cancel", json!({"jobId": id}));
+    assert_eq!(ask(&site, "1", "jobs.retry", json!({"jobId": id})).0, 200);
+}
+
+#[test]
+fn a_repeated_making_of_a_key_does_not_show_its_secret_again() {
+    let site = Site::new();
+    let key = site.key("default", json!({"name": "k", "capabilities": ["jobs.read"]}));
+    let make = json!({"serviceAccountId": key.account_id});
+    let first = ask(&site, "1", "service_accounts.keys.create", make.clone()).1["data"]["key"].clone();
+    let mut again = ask(&site, "1", "service_accounts.keys.create", make).1["data"]["key"].clone();
+    assert_eq!(again.get("secret"), None);
+    again["secret"] = first["secret"].clone();
+    assert_eq!(again, first);
+}

@@ -1,0 +1,181 @@
+//! `errand serve` and `errand keys` as real processes.
+
+use super::{PATIENCE, answer, later};
+use crate::program::{Place, eventually, json as parse, succeeded};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+
+/// A server process, killed with its test.
+struct Serving {
+    child: Child,
+    url: String,
+    token: Option<String>,
+    log: std::sync::mpsc::Receiver<String>,
+}
+
+impl Serving {
+    fn start(place: &Place, args: &[&str]) -> Serving {
+        let mut command = place.errand(&[&["serve"], args].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut errors = child.stderr.take().unwrap();
+        let log = later(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told = parse(line.as_bytes());
+        let token = told["token"].as_str().map(String::from);
+        Serving { child, url: told["url"].as_str().unwrap().to_owned(), token, log }
+    }
+
+    fn ask(&self, key: &str, command: &str, args: Value) -> (u16, Value) {
+        answer(request(&self.url, key, command, args))
+    }
+
+    fn terminate(&self) {
+        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), Signal::TERM).unwrap();
+    }
+
+    /// Waits until it has ended by itself, and gives its log.
+    fn ended(mut self) -> String {
+        let log = self.log.recv_timeout(PATIENCE).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{log}");
+        log
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn request(url: &str, key: &str, command: &str, args: Value) -> reqwest::blocking::RequestBuilder {
+    let client = reqwest::blocking::Client::builder().timeout(PATIENCE).build().unwrap();
+    let body = json!({"command": command, "args": args}).to_string();
+    client.post(format!("{url}/api/commands")).header("Content-Type", "application/json").bearer_auth(key).body(body)
+}
+
+#[test]
+fn sigterm_drains_and_a_restart_loses_nothing() {
+    let place = Place::new();
+    let serving = Serving::start(&place, &["--listen", "127.0.0.1:0", "--drain-time", "60s"]);
+    let (url, token) = (serving.url.clone(), serving.token.clone().unwrap());
+    let ask = |command: &str, args: Value| {
+        let (status, body) = serving.ask(&token, command, args);
+        assert_eq!(status, 200, "{body}");
+        body["data"].clone()
+    };
+    let id = ask("jobs.create", json!({"jobType": "t"}))["job"]["jobId"].clone();
+    let lease = ask("jobs.claim", json!({"jobType": "t", "workerId": "w"}))["job"].clone();
+    let lease = json!({"jobId": id, "leaseToken": lease["leaseToken"]});
+    assert_eq!(ask("jobs.heartbeat", lease.clone())["directive"], "ok");
+    let claim = request(&url, &token, "jobs.claim", json!({"jobType": "t", "workerId": "w", "waitMs": 30_000}));
+    let wait = request(&url, &token, "jobs.await", json!({"jobId": id}));
+    let (claimed, awaited) = (later(move || answer(claim)), later(move || answer(wait)));
+    let metrics = || reqwest::blocking::get(format!("{url}/metrics")).unwrap().text().unwrap();
+    eventually("both wait", || metrics().contains("errand_long_polls 2"));
+    // The worker's connection is kept, so that there is somebody to be told.
+    let kept = reqwest::blocking::Client::new();
+    let beat = || {
+        let body = json!({"command": "jobs.heartbeat", "args": lease}).to_string();
+        let request = kept.post(format!("{url}/api/commands")).header("Content-Type", "application/json");
+        answer(request.bearer_auth(&token).body(body)).1["data"]["directive"].clone()
+    };
+    assert_eq!(beat(), "ok");
+
+    serving.terminate();
+    let (status, body) = claimed.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((status, &body["data"]["job"]), (200, &Value::Null), "{body}");
+    let (status, body) = awaited.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(
+        (status, &body["data"]["terminal"], &body["data"]["job"]["status"]),
+        (200, &json!(false), &json!("leased"))
+    );
+    assert_eq!(beat(), "drain");
+    assert_eq!(serving.ask(&token, "jobs.claim", json!({"jobType": "t", "workerId": "w"})).0, 503);
+    assert_eq!(serving.ask(&token, "jobs.create", json!({"jobType": "later"})).0, 200);
+    serving.terminate();
+    serving.ended();
+
+    let again = Serving::start(&place, &["--listen", url.strip_prefix("http://").unwrap(), "--drain-time", "0s"]);
+    let token = again.token.clone().unwrap();
+    let (status, body) = again.ask(&token, "jobs.complete", lease.clone());
+    assert_eq!((status, &body["data"]["job"]["status"]), (200, &json!("succeeded")), "{body}");
+    assert_eq!(again.ask(&token, "jobs.stats", json!({})).1["data"]["total"], 2);
+    again.terminate();
+    again.ended();
+}
+
+#[test]
+fn tokens_keys_and_payloads_are_in_no_log() {
+    let place = Place::new();
+    let made = place.ask(&["keys", "bootstrap", "--workspace", "w"]);
+    let secret = made["key"]["secret"].as_str().unwrap().to_owned();
+    place.refusal(5, &["keys", "bootstrap", "--workspace", "w"]);
+    let serving = Serving::start(&place, &["--listen", "127.0.0.1:0", "--log-level", "debug", "--drain-time", "0s"]);
+    assert_eq!(serving.token, None);
+    let ask = |command: &str, args: Value| serving.ask(&secret, command, args);
+    let (status, body) = ask("jobs.create", json!({"jobType": "t", "payload": "payload-is-private"}));
+    assert_eq!((status, &body["workspaceId"]), (200, &json!("w")), "{body}");
+    let claimed = ask("jobs.claim", json!({"jobType": "t", "workerId": "w"})).1["data"]["job"].clone();
+    let lease_token = claimed["leaseToken"].as_str().unwrap().to_owned();
+    ask(
+        "jobs.complete",
+        json!({"jobId": claimed["jobId"], "leaseToken": lease_token, "outputs": "payload-is-private"}),
+    );
+    ask("jobs.complete", json!({"jobId": claimed["jobId"], "leaseToken": "payload-is-private"}));
+    ask("jobs.nothing", json!({"secret": "payload-is-private"}));
+    serving.ask("erk_wrong-key-is-private", "jobs.list", json!({}));
+    let odd = request(&serving.url, &secret, "jobs.list", json!({})).header("X-Request-Id", "payload-is-private {}");
+    answer(odd.header("X-Breyta-Operation-Attempt", "payload-is-private"));
+    reqwest::blocking::get(format!("{}/api/x?token=payload-is-private", serving.url)).unwrap();
+    serving.terminate();
+    let log = serving.ended();
+    assert!(log.contains("jobs.complete") && log.contains("\"status\":401"), "{log}");
+    for private in ["payload-is-private", "wrong-key-is-private", &secret, &lease_token] {
+        assert!(!log.contains(private), "{private} is in {log}");
+    }
+}
+
+#[test]
+fn keys_are_made_and_revoked_from_the_command_line() {
+    let place = Place::new();
+    let account =
+        place.ask(&["keys", "accounts", "create", "--name", "a", "--scope", "jobs.read", "--scope", "jobs.submit"]);
+    let id = account["serviceAccount"]["serviceAccountId"].as_str().unwrap();
+    assert_eq!(account["serviceAccount"]["capabilities"], json!(["jobs.read", "jobs.submit"]));
+    let limited = place.ask(&["keys", "accounts", "update", id, "--allowed-type", "x"]);
+    assert_eq!(limited["serviceAccount"]["allowedJobTypes"], json!(["x"]));
+    let key = place.ask(&["keys", "create", "--account", id, "--expires-at", "2100-01-01T00:00:00Z"]);
+    let key_id = key["key"]["keyId"].as_str().unwrap();
+    assert!(key["key"]["secret"].as_str().unwrap().starts_with("erk_"));
+    assert_eq!(place.ask(&["keys", "revoke", key_id])["key"]["status"], "revoked");
+    assert_eq!(place.ask(&["keys", "list", "--account", id])["items"][0]["status"], "revoked");
+    assert_eq!(place.ask(&["keys", "accounts", "ls"])["items"][0]["serviceAccountId"], json!(id));
+    assert_eq!(place.ask(&["keys", "accounts", "show", id])["serviceAccount"]["name"], "a");
+    place.refusal(4, &["keys", "revoke", "none"]);
+    let wide = place.ask(&["keys", "accounts", "update", id, "--allowed-type", ""]);
+    assert_eq!(wide["serviceAccount"].get("allowedJobTypes"), None);
+}
+
+#[test]
+fn what_cannot_be_served_is_an_error() {
+    let place = Place::new();
+    for args in [&["--listen", "nowhere"][..], &["--listen", "0.0.0.0:0"], &["--listen", "0.0.0.0:0", "--no-auth"]] {
+        let error = place.refusal(2, &[&["serve"], args].concat());
+        assert_eq!(error["code"], "invalid-argument", "{args:?}");
+    }
+    place.refusal(2, &["serve", "--api", "http://127.0.0.1:1"]);
+    let taken = Serving::start(&place, &["--listen", "127.0.0.1:0", "--no-auth"]);
+    let error = place.refusal(2, &["serve", "--listen", taken.url.strip_prefix("http://").unwrap()]);
+    assert!(error["message"].as_str().unwrap().contains("cannot be listened on"), "{error}");
+    taken.terminate();
+    assert!(taken.ended().contains("WARNING: --no-auth"));
+    succeeded(place.errand(&["serve", "--help"]));
+}

@@ -1,0 +1,8 @@
+//! The client of a control plane: as scenarios, against what is no control plane, and through its restarts.
+
+mod choosing;
+mod mistakes;
+mod plane;
+mod tls;
+mod waits;
+mod workers;
