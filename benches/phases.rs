@@ -20,6 +20,8 @@ const BATCH: usize = 1000;
 const TRIPS: usize = 150;
 const AWAITS: usize = 100_000;
 
+type Phase = fn(&mut Bench);
+
 /// One run of the benchmark.
 pub struct Bench {
     pub folder: PathBuf,
@@ -55,7 +57,7 @@ impl Figures {
 
 impl Bench {
     pub fn run(&mut self, only: &str) {
-        let phases: [(char, fn(&mut Bench)); 7] = [
+        let phases: [(char, Phase); 7] = [
             ('A', Bench::submits),
             ('B', Bench::batches),
             ('C', Bench::drains),

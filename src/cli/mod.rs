@@ -1,6 +1,7 @@
 //! The command line: argv to a command of the table, its reply for people or for pipes, an exit status.
 //! It does not know what a command does.
 
+mod bench;
 mod flags;
 mod handler_side;
 mod help;
@@ -38,6 +39,7 @@ fn whole() -> Command {
         .subcommand(jobs)
         .subcommand(serve::command())
         .subcommand(keys::command())
+        .subcommand(bench::command())
         .subcommand(help::completions_command())
 }
 
@@ -46,6 +48,7 @@ fn run(matches: &ArgMatches) -> u8 {
     let ended = match leaf(matches) {
         Leaf::Completions(matches) => help::print_completions(matches, whole()),
         Leaf::Verb(verb, matches) => verbs::run(verb, matches, &screen),
+        Leaf::Bench(matches) => bench::run(matches, &screen),
         Leaf::Serve(matches) => serve::run(matches, &screen),
         Leaf::Bootstrap(matches) => keys::bootstrap(matches, &screen),
         Leaf::Worker(matches) => worker::run(matches, &screen),
@@ -62,6 +65,7 @@ fn run(matches: &ArgMatches) -> u8 {
 enum Leaf<'a> {
     Completions(&'a ArgMatches),
     Verb(&'static verbs::Verb, &'a ArgMatches),
+    Bench(&'a ArgMatches),
     Serve(&'a ArgMatches),
     Bootstrap(&'a ArgMatches),
     Worker(&'a ArgMatches),
@@ -79,6 +83,7 @@ fn leaf(matches: &ArgMatches) -> Leaf<'_> {
     }
     match path.as_slice() {
         ["completions"] => Leaf::Completions(at),
+        ["bench"] => Leaf::Bench(at),
         ["serve"] => Leaf::Serve(at),
         ["keys", "bootstrap"] => Leaf::Bootstrap(at),
         ["jobs", "worker", "run"] => Leaf::Worker(at),
