@@ -6,6 +6,7 @@ mod http;
 mod oracle;
 mod program;
 mod promises;
+mod readme;
 mod remote;
 mod scenarios;
 mod support;

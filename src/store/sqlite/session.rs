@@ -48,6 +48,7 @@ impl Session {
 
 impl Rows for Session {
     fn hold(&mut self) -> Result<()> {
+        self.file.in_place()?;
         execute(&self.connection, "BEGIN DEFERRED")
     }
 
@@ -270,6 +271,7 @@ impl Tx for Session {
     }
 
     fn begin(&mut self, patience: Patience) -> Result<()> {
+        self.file.in_place()?;
         let timeout = match patience {
             Patience::None => Duration::ZERO,
             Patience::Full => self.file.busy_timeout(),
