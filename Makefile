@@ -6,7 +6,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build demo test check classpath clean tools maven FORCE
+.PHONY: help build demo bench test check classpath clean tools maven FORCE
 
 CARGO ?= cargo
 MVN ?= mvn
@@ -55,6 +55,12 @@ target/javac.stamp: $(JAVA_SOURCES) clj/errand/impl Makefile $(if $(CLOJURE_JARS
 
 demo: build ## a Clojure flow, a worker and a handler script review this project's own sources
 	@JAVA='$(JAVA)' examples/demo.sh
+
+# What is given to the benchmark, such as BENCH='--only AC --rounds 3'; --help lists it.
+BENCH ?=
+
+bench: build ## measure every phase beside raw SQLite on this disk: a table, target/bench.json, target/bench.svg
+	@$(CARGO) bench --locked --quiet --bench bench --target-dir target -- $(BENCH)
 
 test: tools maven ## every test: Rust, and Clojure on the default and on the newest JDK
 	@MAKE='$(MAKE)' CARGO='$(CARGO)' tests/run.sh

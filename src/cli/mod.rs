@@ -2,6 +2,7 @@
 //! It does not know what a command does.
 
 mod attachments;
+mod bench;
 mod flags;
 mod handler_side;
 mod help;
@@ -39,6 +40,7 @@ fn whole() -> Command {
         .subcommand(jobs)
         .subcommand(serve::command())
         .subcommand(keys::command())
+        .subcommand(bench::command())
         .subcommand(help::completions_command())
 }
 
@@ -47,6 +49,7 @@ fn run(matches: &ArgMatches) -> u8 {
     let ended = match leaf(matches) {
         Leaf::Completions(matches) => help::print_completions(matches, whole()),
         Leaf::Verb(verb, matches) => verbs::run(verb, matches, &screen),
+        Leaf::Bench(matches) => bench::run(matches, &screen),
         Leaf::Serve(matches) => serve::run(matches, &screen),
         Leaf::Bootstrap(matches) => keys::bootstrap(matches, &screen),
         Leaf::Worker(matches) => worker::run(matches, &screen),
@@ -63,6 +66,7 @@ fn run(matches: &ArgMatches) -> u8 {
 enum Leaf<'a> {
     Completions(&'a ArgMatches),
     Verb(&'static verbs::Verb, &'a ArgMatches),
+    Bench(&'a ArgMatches),
     Serve(&'a ArgMatches),
     Bootstrap(&'a ArgMatches),
     Worker(&'a ArgMatches),
@@ -80,6 +84,7 @@ fn leaf(matches: &ArgMatches) -> Leaf<'_> {
     }
     match path.as_slice() {
         ["completions"] => Leaf::Completions(at),
+        ["bench"] => Leaf::Bench(at),
         ["serve"] => Leaf::Serve(at),
         ["keys", "bootstrap"] => Leaf::Bootstrap(at),
         ["jobs", "worker", "run"] => Leaf::Worker(at),

@@ -1,5 +1,5 @@
-//! Group commit: one writer per process. Operations that arrive while a commit is under way share the next one, each in
-//! a savepoint of its own; a lone caller's operation is committed on its own thread.
+//! Group commit: one writer per process. Operations that arrive while a commit is under way share the next one, one
+//! after the other; a lone caller's operation is committed on its own thread.
 //! It does not know what the operations do.
 
 use super::clock::{Clock, Ids, Now};
@@ -355,32 +355,12 @@ impl Committer {
     /// Runs the operations of a group in one transaction and commits it; the later ones may be left for another.
     fn run_group(&self, group: &mut [Box<dyn Queued>]) -> Ran {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let started = Instant::now();
-        let mut ran = Ran { kept: 0, trouble: None, news: News::default() };
-        let done = self.session(&mut session).and_then(|tx| {
-            tx.begin(Patience::Full)?;
-            let mut last_ended = None;
-            let now = self.now();
-            for operation in group.iter_mut() {
-                if ran.kept > 0 && started.elapsed() > GROUP_TIME {
-                    break;
-                }
-                ran.kept += 1;
-                tx.savepoint()?;
-                let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
-                match operation.run(&mut work) {
-                    Ok(()) => {
-                        let news = std::mem::take(&mut work.news);
-                        tx.keep()?;
-                        ran.news.append(news);
-                    }
-                    Err(error @ (Error::Conflict | Error::Store(_))) => return Err(error),
-                    Err(_) => tx.undo()?,
-                }
-            }
-            ran.news.flush(tx)?;
-            Ok(tx.commit()?)
-        });
+        let mut ran = Ran::default();
+        let mut done = self.try_group(&mut session, group, &mut ran, false);
+        if let Ok(Tried::WroteInVain) = done {
+            ran = Ran::default();
+            done = self.try_group(&mut session, group, &mut ran, true);
+        }
         if let Err(trouble) = done {
             if let Some(tx) = &mut *session {
                 tx.rollback();
@@ -391,6 +371,52 @@ impl Committer {
             ran.trouble = Some(trouble);
         }
         ran
+    }
+
+    /// An operation that is refused has mostly not written yet, and a savepoint costs a copy of each page that is
+    /// changed under it: so there are none at first, and the group is begun anew `carefully` where one is missed.
+    fn try_group(
+        &self,
+        session: &mut Option<Box<dyn Tx>>,
+        group: &mut [Box<dyn Queued>],
+        ran: &mut Ran,
+        carefully: bool,
+    ) -> Result<Tried> {
+        let started = Instant::now();
+        let tx = self.session(session)?;
+        tx.begin(Patience::Full)?;
+        let mut last_ended = None;
+        let now = self.now();
+        for operation in group.iter_mut() {
+            if ran.kept > 0 && started.elapsed() > GROUP_TIME {
+                break;
+            }
+            ran.kept += 1;
+            if carefully {
+                tx.savepoint()?;
+            }
+            let written = tx.writes();
+            let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+            match operation.run(&mut work) {
+                Ok(()) => {
+                    let news = std::mem::take(&mut work.news);
+                    if carefully {
+                        tx.keep()?;
+                    }
+                    ran.news.append(news);
+                }
+                Err(error @ (Error::Conflict | Error::Store(_))) => return Err(error),
+                Err(_) if carefully => tx.undo()?,
+                Err(_) if tx.writes() == written => {}
+                Err(_) => {
+                    tx.rollback();
+                    return Ok(Tried::WroteInVain);
+                }
+            }
+        }
+        ran.news.flush(tx)?;
+        tx.commit()?;
+        Ok(Tried::Committed)
     }
 }
 
@@ -403,7 +429,15 @@ fn forget_broken(session: &mut Option<Box<dyn Tx>>, trouble: &Error) {
     }
 }
 
+/// How a try at a group ended.
+enum Tried {
+    Committed,
+    /// An operation wrote and was refused then: all is undone.
+    WroteInVain,
+}
+
 /// What became of a group.
+#[derive(Default)]
 struct Ran {
     /// How many operations were run, from the first; all, where the trouble came before any.
     kept: usize,

@@ -62,7 +62,7 @@ pub struct Held {
 /// How a token stands to its job.
 pub(super) enum Holder {
     /// It is the running attempt's.
-    Current,
+    Current(Attempt),
     /// A worker's command settled its attempt.
     Settled(Attempt),
     Stranger,
@@ -92,7 +92,14 @@ impl Work<'_> {
         }
         self.apply(&mut job, &change)?;
         let attempt = self.begin_attempt(&job, claim)?;
-        self.claimed(job, &attempt).map(Some)
+        let body = self.tx.body(seq, true)?;
+        let mut view = JobView::bare(job, body, Depth::Full, self.now);
+        match attempt.attempt {
+            1 => view.worker_labels = attempt.worker_labels,
+            _ => view.read_attempts(self.tx)?,
+        }
+        view.lease_token = Some(attempt.lease_token);
+        Ok(Some(view))
     }
 
     fn begin_attempt(&mut self, job: &Job, claim: &Claim) -> Result<Attempt> {
@@ -113,12 +120,6 @@ impl Work<'_> {
         Ok(attempt)
     }
 
-    fn claimed(&mut self, job: Job, attempt: &Attempt) -> Result<JobView> {
-        let mut view = JobView::read(self.tx, job, Depth::Full, self.now)?;
-        view.lease_token = Some(attempt.lease_token.clone());
-        Ok(view)
-    }
-
     fn claimed_by_request(&mut self, claim: &Claim) -> Result<Option<JobView>> {
         let Some(request_id) = &claim.request_id else { return Ok(None) };
         for attempt in self.tx.attempt_by_request(request_id)? {
@@ -129,7 +130,9 @@ impl Work<'_> {
                 && attempt.worker_id == claim.worker_id
                 && attempt.attempt == job.facts.attempt;
             if lives && same {
-                return self.claimed(job, &attempt).map(Some);
+                let mut view = JobView::read(self.tx, job, Depth::Full, self.now)?;
+                view.lease_token = Some(attempt.lease_token);
+                return Ok(Some(view));
             }
         }
         Ok(None)
@@ -177,7 +180,7 @@ impl Work<'_> {
     /// Whether the token is the running attempt's; an attempt that another command settled is refused.
     pub(super) fn holds(&mut self, job: &Job, token: &str) -> Result<bool> {
         match self.holder(job, token)? {
-            Holder::Current => Ok(true),
+            Holder::Current(_) => Ok(true),
             Holder::Settled(_) => Err(Error::Settled(job.facts.status)),
             Holder::Stranger => Ok(false),
         }
@@ -186,8 +189,8 @@ impl Work<'_> {
     pub(super) fn holder(&mut self, job: &Job, token: &str) -> Result<Holder> {
         if job.facts.status.is_active() {
             let current = self.tx.attempt(job.seq, job.facts.attempt)?;
-            if current.is_some_and(|attempt| attempt.lease_token == token) {
-                return Ok(Holder::Current);
+            if let Some(attempt) = current.filter(|attempt| attempt.lease_token == token) {
+                return Ok(Holder::Current(attempt));
             }
         }
         let mut attempts = self.tx.attempts(job.seq)?.into_iter();
@@ -229,7 +232,9 @@ impl Work<'_> {
                 let outcome = store::Outcome { error: Some(error.clone()), ..store::Outcome::default() };
                 self.tx.put_outcome(job.seq, &outcome)?;
             }
-            self.end_attempt(&job, Outcome::LeaseExpired, Some(error), None)?;
+            let attempt = self.tx.attempt(job.seq, job.facts.attempt)?;
+            let attempt = attempt.ok_or_else(|| store::Error::Corrupt(format!("attempt of job {seq} is gone")))?;
+            self.end_attempt(attempt, Outcome::LeaseExpired, Some(error), None)?;
             self.apply(&mut job, &change)?;
         }
         Ok(expired.len())
@@ -237,21 +242,15 @@ impl Work<'_> {
 
     pub(super) fn end_attempt(
         &mut self,
-        job: &Job,
+        attempt: Attempt,
         outcome: Outcome,
         error: Option<Text>,
         settled_by: Option<Vec<u8>>,
-    ) -> Result<()> {
-        let attempt = self.tx.attempt(job.seq, job.facts.attempt)?;
-        let attempt = attempt.ok_or_else(|| store::Error::Corrupt(format!("attempt of job {} is gone", job.seq)))?;
+    ) -> Result<Attempt> {
         let ended_at = Some(self.now.wall_ms);
-        Ok(self.tx.end_attempt(&Attempt {
-            ended_at,
-            outcome: Some(outcome.name().into()),
-            error,
-            settled_by,
-            ..attempt
-        })?)
+        let ended = Attempt { ended_at, outcome: Some(outcome.name().into()), error, settled_by, ..attempt };
+        self.tx.end_attempt(&ended)?;
+        Ok(ended)
     }
 }
 

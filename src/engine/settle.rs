@@ -6,7 +6,7 @@ use super::submit::digest;
 use super::view::{Depth, JobView};
 use super::work::Work;
 use crate::job::{Change, Event, Status, decide};
-use crate::store::{self, Artifact, Job, Text};
+use crate::store::{self, Artifact, Attempt, Job, Text};
 
 /// A worker's last word on its attempt.
 #[derive(Clone, Debug)]
@@ -37,25 +37,49 @@ impl Work<'_> {
         let mut job = self.job(workspace, job_id)?;
         let settled_by = settle.digest();
         let holder = self.holder(&job, token)?;
-        if let Holder::Settled(attempt) = &holder {
-            if attempt.settled_by.as_ref() != Some(&settled_by) {
-                return Err(Error::Settled(job.facts.status));
+        let current = match holder {
+            Holder::Current(attempt) => Some(attempt),
+            Holder::Stranger => None,
+            Holder::Settled(attempt) if attempt.settled_by.as_ref() == Some(&settled_by) => {
+                return JobView::read(self.tx, job, Depth::Full, self.now);
             }
-            return JobView::read(self.tx, job, Depth::Full, self.now);
-        }
-        let event = settle.event(matches!(holder, Holder::Current), self.ids.jitter());
+            Holder::Settled(_) => return Err(Error::Settled(job.facts.status)),
+        };
+        let event = settle.event(current.is_some(), self.ids.jitter());
         let change = decide(&job.facts, &event, self.now.store_ms)?;
-        let error = self.record(&job, &change, settle)?;
-        if let Some(outcome) = change.ended {
-            self.end_attempt(&job, outcome, error, Some(settled_by))?;
-        }
+        let (Some(attempt), Some(outcome)) = (current, change.ended) else {
+            unreachable!("the rules let only the holder settle, and that ends its attempt")
+        };
+        let recorded = self.record(&job, &change, settle)?;
+        let ended = self.end_attempt(attempt, outcome, recorded.error, Some(settled_by))?;
         job.last_heartbeat_at = Some(self.now.wall_ms);
         self.apply(&mut job, &change)?;
-        JobView::read(self.tx, job, Depth::Full, self.now)
+        self.settled(job, ended, recorded.outcome)
     }
 
-    /// Stores what the worker said; gives the error for the history.
-    fn record(&mut self, job: &Job, change: &Change, settle: &Settle) -> Result<Option<Text>> {
+    /// The job as its last attempt left it, with what was just written.
+    fn settled(&mut self, job: Job, ended: Attempt, outcome: Option<store::Outcome>) -> Result<JobView> {
+        let (seq, status) = (job.seq, job.facts.status);
+        let body = self.tx.body(seq, true)?;
+        let mut view = JobView::bare(job, body, Depth::Full, self.now);
+        view.progress = self.tx.progress(seq)?;
+        view.artifacts = self.tx.artifacts(seq)?;
+        view.outcome = match outcome {
+            None if status.is_terminal() => self.tx.outcome(seq)?,
+            known => known,
+        };
+        match ended.attempt {
+            1 => {
+                view.worker_labels = ended.worker_labels.clone();
+                view.attempts = vec![ended];
+            }
+            _ => view.read_attempts(self.tx)?,
+        }
+        Ok(view)
+    }
+
+    /// Stores what the worker said.
+    fn record(&mut self, job: &Job, change: &Change, settle: &Settle) -> Result<Recorded> {
         match settle {
             Settle::Complete { summary, outputs, metrics, artifacts, worker_info, status: _ } => {
                 self.add_artifacts(job, artifacts)?;
@@ -72,19 +96,29 @@ impl Work<'_> {
                     error: before.and_then(|before| before.error),
                 };
                 self.tx.put_outcome(job.seq, &outcome)?;
-                Ok(None)
+                Ok(Recorded { error: None, outcome: Some(outcome) })
             }
             Settle::Fail { error, artifacts, .. } => {
                 self.add_artifacts(job, artifacts)?;
-                if change.next.status.is_terminal() {
-                    let outcome = store::Outcome { error: Some(error.clone()), ..store::Outcome::default() };
-                    self.tx.put_outcome(job.seq, &outcome)?;
+                let outcome = store::Outcome { error: Some(error.clone()), ..store::Outcome::default() };
+                let outcome = change.next.status.is_terminal().then_some(outcome);
+                if let Some(outcome) = &outcome {
+                    self.tx.put_outcome(job.seq, outcome)?;
                 }
-                Ok(Some(error.clone()))
+                Ok(Recorded { error: Some(error.clone()), outcome })
             }
-            Settle::Release { reason } => Ok(reason.as_ref().map(|reason| release_error(reason))),
+            Settle::Release { reason } => {
+                Ok(Recorded { error: reason.as_ref().map(|reason| release_error(reason)), outcome: None })
+            }
         }
     }
+}
+
+/// What was stored of a worker's last word.
+struct Recorded {
+    /// For the history.
+    error: Option<Text>,
+    outcome: Option<store::Outcome>,
 }
 
 impl Settle {

@@ -40,23 +40,43 @@ impl JobView {
 
     /// As `read`, where the body is at hand.
     pub fn with_body(rows: &mut dyn Rows, job: Job, body: Body, depth: Depth, now: Now) -> Result<JobView> {
-        let full = depth == Depth::Full;
-        let begun = job.facts.attempt > 0;
-        let mut attempts = if begun && full { rows.attempts(job.seq)? } else { Vec::new() };
-        let worker_labels = attempts.last().and_then(|attempt| attempt.worker_labels.clone());
-        attempts.retain(|attempt| attempt.ended_at.is_some());
-        Ok(JobView {
-            progress: if begun { rows.progress(job.seq)? } else { None },
-            outcome: if job.facts.status.is_terminal() { rows.outcome(job.seq)? } else { None },
-            artifacts: if begun && full { rows.artifacts(job.seq)? } else { Vec::new() },
-            attempts,
-            worker_labels,
+        let (seq, full, begun) = (job.seq, depth == Depth::Full, job.facts.attempt > 0);
+        let mut view = JobView::bare(job, body, depth, now);
+        if begun && full {
+            view.read_attempts(rows)?;
+            view.artifacts = rows.artifacts(seq)?;
+        }
+        if begun {
+            view.progress = rows.progress(seq)?;
+        }
+        if view.job.facts.status.is_terminal() {
+            view.outcome = rows.outcome(seq)?;
+        }
+        Ok(view)
+    }
+
+    /// The job alone: whoever just wrote what belongs to it adds that.
+    pub(super) fn bare(job: Job, body: Body, depth: Depth, now: Now) -> JobView {
+        JobView {
+            progress: None,
+            outcome: None,
+            artifacts: Vec::new(),
+            attempts: Vec::new(),
+            worker_labels: None,
             lease_expires_at: job.facts.lease_until_ms.map(|until_ms| now.shown(until_ms)),
             lease_token: None,
             body,
             job,
             depth,
-        })
+        }
+    }
+
+    /// Reads the history, and the labels of who has or had the job last.
+    pub(super) fn read_attempts(&mut self, rows: &mut dyn Rows) -> Result<()> {
+        self.attempts = rows.attempts(self.job.seq)?;
+        self.worker_labels = self.attempts.last().and_then(|attempt| attempt.worker_labels.clone());
+        self.attempts.retain(|attempt| attempt.ended_at.is_some());
+        Ok(())
     }
 
     /// About how many bytes it takes when it is shown.

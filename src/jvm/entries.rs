@@ -18,9 +18,15 @@ use jni::errors::ThrowRuntimeExAndDefault;
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{JNI_VERSION_1_8, jint, jlong};
 use jni::{Env, EnvUnowned};
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+thread_local! {
+    /// What the last probe of this thread held.
+    static PROBED: RefCell<Reply> = const { RefCell::new(Ok(Value::Nil)) };
+}
 
 /// The ticket of events that belong to no engine.
 const NO_TICKET: i64 = 0;
@@ -49,6 +55,27 @@ pub extern "system" fn Java_errand_impl_Native_describe0<'l>(
     _class: JClass<'l>,
 ) -> JByteArray<'l> {
     answer(&mut env, |_| Ok(Some(guarded(|| Ok(describe())))))
+}
+
+/// `byte[] probe0(byte[] message)`: keeps the value of a message; `null` gives the kept value back. An empty array does
+/// nothing. It measures the boundary by itself.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_probe0<'l>(
+    mut env: EnvUnowned<'l>,
+    _class: JClass<'l>,
+    message: JByteArray<'l>,
+) -> JByteArray<'l> {
+    let outcome = env.with_env(|env| -> jni::errors::Result<JByteArray<'l>> {
+        if message.is_null() {
+            return env.byte_array_from_slice(&PROBED.with_borrow(reply_bytes));
+        }
+        if message.len(env)? > 0 {
+            let message = env.convert_byte_array(&message)?;
+            PROBED.set(guarded(|| read(&message)));
+        }
+        Ok(JByteArray::null())
+    });
+    outcome.resolve::<ThrowRuntimeExAndDefault>()
 }
 
 /// `byte[] open0(byte[] options, long ticket)`: `options` holds `:path` besides those of `OpenOptions`, or the address

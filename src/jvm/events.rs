@@ -11,8 +11,18 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// Replies and events, in the order in which they came.
 pub struct Queue {
-    entries: Mutex<VecDeque<(i64, Reply)>>,
+    state: Mutex<State>,
     filled: Condvar,
+    /// What was taken out and did not fit into the last batch. Held by whoever makes a batch.
+    taken: Mutex<Entries>,
+}
+
+type Entries = VecDeque<(i64, Reply)>;
+
+struct State {
+    entries: Entries,
+    /// Whether somebody sleeps until there is an entry: only then a push has to wake anybody.
+    awaited: bool,
 }
 
 /// The queue of this copy of the library.
@@ -20,20 +30,30 @@ pub static QUEUE: Queue = Queue::new();
 
 impl Queue {
     const fn new() -> Queue {
-        Queue { entries: Mutex::new(VecDeque::new()), filled: Condvar::new() }
+        let state = State { entries: VecDeque::new(), awaited: false };
+        Queue { state: Mutex::new(state), filled: Condvar::new(), taken: Mutex::new(VecDeque::new()) }
     }
 
     /// Adds the reply of a ticket. It never blocks for longer than another push takes.
     pub fn push(&self, ticket: i64, reply: Reply) {
-        self.lock().push_back((ticket, reply));
-        self.filled.notify_one();
+        let mut state = lock(&self.state);
+        state.entries.push_back((ticket, reply));
+        let awaited = std::mem::take(&mut state.awaited);
+        drop(state);
+        if awaited {
+            self.filled.notify_one();
+        }
     }
 
     /// Waits until there is something, and gives the next batch: for each entry the ticket (8 bytes), the length of
     /// the reply (4 bytes) and the reply, numbers in big-endian order.
     pub fn next_batch(&self) -> Vec<u8> {
+        let mut taken = lock(&self.taken);
+        if taken.is_empty() {
+            *taken = self.wait();
+        }
         let mut out = Vec::new();
-        while let Some((ticket, reply)) = if out.is_empty() { Some(self.wait()) } else { self.lock().pop_front() } {
+        while let Some((ticket, reply)) = taken.pop_front() {
             out.extend_from_slice(&ticket.to_be_bytes());
             let length_at = out.len();
             out.extend_from_slice(&[0; 4]);
@@ -57,20 +77,20 @@ impl Queue {
         }
     }
 
-    fn wait(&self) -> (i64, Reply) {
-        let mut entries = self.lock();
-        loop {
-            if let Some(entry) = entries.pop_front() {
-                return entry;
-            }
-            entries = self.filled.wait(entries).unwrap_or_else(PoisonError::into_inner);
+    /// All that is there, once there is something.
+    fn wait(&self) -> Entries {
+        let mut state = lock(&self.state);
+        while state.entries.is_empty() {
+            state.awaited = true;
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        std::mem::take(&mut state.entries)
     }
+}
 
-    /// A panic while the lock is held cannot leave the queue half changed, so poison is ignored.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(i64, Reply)>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A panic while a lock is held cannot leave the queue half changed, so poison is ignored.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ticket and length of each reply in a batch.

@@ -130,8 +130,10 @@ pub trait Rows: ResourceRows + PruneRows + Send {
     fn next_operation_until(&mut self) -> Result<Option<i64>>;
 }
 
-/// A transaction: `begin`, writes, `commit`. Each operation within stands in a savepoint of its own.
+/// A transaction: `begin`, writes, `commit`; savepoints for operations that may have to be undone by themselves.
 pub trait Tx: Rows + ResourceTx + PruneTx {
+    /// Grows with every row that this session writes.
+    fn writes(&self) -> u64;
     fn begin(&mut self, patience: Patience) -> Result<()>;
     /// Makes it durable. After an error the outcome is unknown and the transaction is over.
     fn commit(&mut self) -> Result<()>;

@@ -36,6 +36,8 @@ public final class Native {
 
     private static native byte[] describe0();
 
+    private static native byte[] probe0(byte[] message);
+
     private static native byte[] open0(byte[] options, long ticket);
 
     private static native byte[] call0(long handle, int command, byte[] args, long ticket);
@@ -60,6 +62,11 @@ public final class Native {
     /** The reply that describes commands, step ops and error codes. */
     public static byte[] describe() {
         return describe0();
+    }
+
+    /** Keeps the value of a message on the other side and gives null; null gives it back as a reply. For measuring. */
+    public static byte[] probe(byte[] message) {
+        return probe0(message);
     }
 
     /** Begins to open an engine; {@code listener} gets its background events, until {@link #unlisten}. */

@@ -271,6 +271,10 @@ impl Rows for Session {
 }
 
 impl Tx for Session {
+    fn writes(&self) -> u64 {
+        self.connection.total_changes()
+    }
+
     fn begin(&mut self, patience: Patience) -> Result<()> {
         self.file.in_place()?;
         let timeout = match patience {
