@@ -6,6 +6,7 @@ mod files;
 mod operations;
 mod polls;
 mod program;
+mod shown;
 mod tls;
 
 use crate::support::Store;
