@@ -14,6 +14,7 @@ mod options;
 mod run;
 mod step;
 mod view;
+mod waiting;
 
 pub use access::{Access, Caller, SCOPES, Scope};
 pub use args::{Args, duration_ms};
@@ -24,6 +25,7 @@ pub use error::{CODES, Code, CodeRow, Error};
 pub use host::Host;
 pub use options::RemoteOptions;
 pub use step::{STEP_OPS, StepOp, step};
+pub use waiting::{Waiting, Whereabouts};
 
 use crate::value::Value;
 

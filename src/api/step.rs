@@ -3,6 +3,7 @@
 use super::args::{Arg, Place, check, unknown_key};
 use super::command::{Kind, Names, command};
 use super::error::{Code, Error};
+use super::waiting::Waiting;
 use super::{Answer, Call, Client, Done, Reply};
 use crate::job::limits;
 use crate::value::Value;
@@ -67,9 +68,11 @@ pub fn step(client: &dyn Client, step_id: &str, config: Value, done: Done) -> An
         Ok(read) => read,
         Err(error) => return Answer::Now(Err(error)),
     };
-    let answer = client.call(call, Box::new(move |reply| done(given(op, reply))));
+    let waiting = Waiting::of(client, &call);
+    let later = waiting.clone();
+    let answer = client.call(call, Box::new(move |reply| done(given(op, later, reply))));
     match answer {
-        Answer::Now(reply) => Answer::Now(given(op, reply)),
+        Answer::Now(reply) => Answer::Now(given(op, waiting, reply)),
         later @ Answer::Later(_) => later,
     }
 }
@@ -154,7 +157,7 @@ fn take(entries: &mut Vec<(Value, Value)>, name: &str) -> Option<Value> {
 }
 
 /// The job or batch map of a reply, with its jobs; a wait that did not end is an error.
-fn given(op: &StepOp, reply: Reply) -> Reply {
+fn given(op: &StepOp, waiting: Option<Waiting>, reply: Reply) -> Reply {
     let Value::Map(mut data) = reply? else { unreachable!("a reply is a map") };
     let ended = take(&mut data, "terminal");
     let jobs = take(&mut data, "jobs");
@@ -166,10 +169,8 @@ fn given(op: &StepOp, reply: Reply) -> Reply {
         }
         (given, _) => given,
     };
-    if ended == Some(Value::Bool(false)) {
-        let status = given.get("status").and_then(Value::as_str).unwrap_or("not terminal");
-        let message = format!("{} is still {status} at the bound of the wait; it goes on", op.gives);
-        return Err(Error::new(Code::AwaitTimeout, message).with(op.gives, given));
+    match waiting {
+        Some(waiting) if ended == Some(Value::Bool(false)) => Err(waiting.over(op.gives, given)),
+        Some(_) | None => Ok(given),
     }
-    Ok(given)
 }

@@ -147,11 +147,15 @@ fn an_await_ends_with_the_job_or_with_status_6() {
         (&json!("await-timeout"), &json!("queued")),
         "{error}"
     );
+    let where_ = format!("workspace \"default\" of {}", place.store().display());
+    let said = format!("job \"{id}\" of type t is still queued after 50ms: no worker has taken it; it stays queued");
+    assert_eq!(error["message"], format!("{said} ({where_})"));
     let waiting = place.errand(&["jobs", "await", &id, "--timeout", "60s"]).stdout(Stdio::piped()).spawn().unwrap();
     place.ask(&["jobs", "cancel", &id]);
     let answer = json(&waiting.wait_with_output().unwrap().stdout);
     assert_eq!((&answer["data"]["terminal"], &answer["data"]["job"]["status"]), (&json!(true), &json!("cancelled")));
-    assert_eq!(place.refusal(4, &["jobs", "await", "absent"])["code"], "not-found");
+    let error = place.refusal(4, &["jobs", "await", "absent"]);
+    assert_eq!(error["message"], format!("job \"absent\" is unknown in {where_}"));
 }
 
 #[test]
