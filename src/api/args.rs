@@ -372,9 +372,12 @@ fn millis(value: &Value, min: i64, max: i64, place: &Place) -> Result<Arg, Error
     };
     match ms {
         Some(ms) if (min..=max).contains(&ms) => Ok(Arg::Int(ms)),
-        Some(_) => {
-            Err(place.invalid(format!("is {}; allowed: \"{}\" to \"{}\"", shown(value), duration(min), duration(max))))
-        }
+        Some(_) => Err(place.invalid(format!(
+            "is {}; allowed: \"{}\" to \"{}\"",
+            shown(value),
+            duration_text(min),
+            duration_text(max)
+        ))),
         None => Err(place.invalid(format!(
             "is {}; allowed: a duration such as \"250ms\", \"10s\", \"5m\", \"1h\", \"1d\", or whole milliseconds",
             shown(value)
@@ -397,7 +400,7 @@ pub fn duration_ms(text: &str) -> Option<i64> {
 }
 
 /// Milliseconds as a text such as `5m`.
-pub fn duration(ms: i64) -> String {
+pub fn duration_text(ms: i64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     match units.iter().find(|(unit, _)| ms > 0 && ms % unit == 0) {
         Some((unit, name)) => format!("{}{name}", ms / unit),

@@ -1,7 +1,7 @@
 //! Where jobs are, and that a wait was over too early, in words: the same ones on every surface.
 //! It does not wait.
 
-use super::args::duration;
+use super::args::duration_text;
 use super::checked::{Waits, checked};
 use super::error::{Code, Error};
 use super::{Call, Client, Place, Reply};
@@ -73,7 +73,7 @@ impl Waiting {
             },
             _ => "; it goes on",
         };
-        let after = self.bound_ms.map(|ms| format!(" after {}", duration(ms))).unwrap_or_default();
+        let after = self.bound_ms.map(|ms| format!(" after {}", duration_text(ms))).unwrap_or_default();
         let (id, job_type) = (text(if kind == "job" { "job-id" } else { "batch-id" }), text("job-type"));
         let message =
             format!("{kind} \"{id}\" of type {job_type} is still {status}{after}{rest} ({})", self.whereabouts);

@@ -62,7 +62,8 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
     let mut handler = match Handler::start(&worker.setup.handler, &environment).await {
         Ok(handler) => handler,
         Err(e) => {
-            let message = format!("handler \"{}\" cannot be started: {e}", worker.setup.handler.path.display());
+            let hint = if is_no_program(&e) { " (no #! line?)" } else { "" };
+            let message = format!("handler \"{}\" cannot be started: {e}{hint}", worker.setup.handler.path.display());
             return Some(Verdict::fail("handler_start_failed", &message));
         }
     };
@@ -88,6 +89,11 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
             judge_stopped(why, exit.into(), result::read(&folder.result_file()), worker_info)
         }
     }
+}
+
+/// Whether the system did not know how to run the file.
+fn is_no_program(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
 }
 
 fn setup_failed(error: &std::io::Error) -> Verdict {
