@@ -102,8 +102,8 @@ pub fn run(name: &str, matches: &ArgMatches, screen: &Screen) -> Ended {
     match name {
         "state" => shown(screen, matches, side.state()?),
         "progress" => report(&side, matches, screen),
-        "finish" => shown(screen, matches, side.finish(finished(matches)?)?),
-        "fail" => shown(screen, matches, side.finish(failed(matches)?)?),
+        "finish" => written(screen, matches, side.finish(finished(matches)?)?),
+        "fail" => written(screen, matches, side.finish(failed(matches)?)?),
         _ => unreachable!("every helper is named here: {name}"),
     }
 }
@@ -125,8 +125,11 @@ fn report(side: &HandlerSide, matches: &ArgMatches, screen: &Screen) -> Ended {
     let client = place::connect(matches, Missing::Fail)?;
     let reply = side.progress(client.as_ref(), fields);
     client.close();
-    // The job itself may be large, and this is printed into a worker's log at every step.
     let reply = reply?;
+    if silent(matches) {
+        return Ok(());
+    }
+    // The job itself may be large, and this is printed at every step.
     let id = reply.get("job").and_then(|job| job.get("job-id")).cloned();
     let said = MapBuilder::new().put_some("job-id", id).put_some("directive", reply.get("directive").cloned()).build();
     screen.reply(&said, client.workspace(), false)
@@ -158,6 +161,15 @@ fn failed(matches: &ArgMatches) -> Result<Finish, Error> {
         fields.insert("retryable".into(), true.into());
     }
     Ok(Finish { status: "failed".into(), fields })
+}
+
+/// Whether a success prints nothing: a handler's output is its worker's log, unless the handler asks for a form.
+fn silent(matches: &ArgMatches) -> bool {
+    matches.get_one::<String>("format").is_none() && JOB_DIR.iter().any(|name| variable(name).is_some())
+}
+
+fn written(screen: &Screen, matches: &ArgMatches, data: Json) -> Ended {
+    if silent(matches) { Ok(()) } else { shown(screen, matches, data) }
 }
 
 fn shown(screen: &Screen, matches: &ArgMatches, data: Json) -> Ended {
