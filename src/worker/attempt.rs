@@ -83,12 +83,21 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
     };
     match watch(around, lease, &mut handler, started).await {
         Err(e) => Some(Verdict::fail("handler_failed", &format!("handler cannot be waited for: {e}"))),
-        Ok((exit, None)) => Some(judge(exit.into(), result::read(&folder.result_file()), worker_info)),
+        Ok((exit, None)) => Some(judge(exit.into(), result_of(job, folder), worker_info)),
         Ok((exit, Some(why))) => {
             say(&format!("job {}: handler was stopped, {}", job.id, reason(why)));
-            judge_stopped(why, exit.into(), result::read(&folder.result_file()), worker_info)
+            judge_stopped(why, exit.into(), result_of(job, folder), worker_info)
         }
     }
+}
+
+/// What the handler left in its result file; what is ignored of it is said.
+fn result_of(job: &Job, folder: &JobFolder) -> result::Found {
+    let found = result::read(&folder.result_file());
+    for complaint in found.complaints() {
+        say(&format!("job {}: {complaint}", job.id));
+    }
+    found
 }
 
 /// Whether the system did not know how to run the file.
