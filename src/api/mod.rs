@@ -17,7 +17,7 @@ mod view;
 mod waiting;
 
 pub use access::{Access, Caller, SCOPES, Scope};
-pub use args::{Args, duration_ms, duration_text};
+pub use args::{Args, duration_ms, duration_text, nearest};
 pub use checked::{Checked, Waits, checked, reply_data};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
 pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
