@@ -7,8 +7,10 @@ use super::error::Error;
 use crate::job::limits;
 use crate::value::Value;
 
-const LOCAL: [&str; 5] = ["workspace", "sync", "create?", "fallback-poll", "busy-timeout"];
-const REMOTE: [&str; 3] = ["workspace", "api-key", "retry-for"];
+const LOCAL: [&str; 6] = ["workspace", ON_EVENT, "sync", "create?", "fallback-poll", "busy-timeout"];
+const REMOTE: [&str; 4] = ["workspace", ON_EVENT, "api-key", "retry-for"];
+/// A function of the surface's: it is known here, so that errors name it, and does not come here.
+const ON_EVENT: &str = "on-event";
 const DURATION: Kind = Kind::Millis(1, limits::WAIT_MAX_MS);
 
 /// For whom a client of a control plane speaks, and how long it tries. `from_value` reads the same by name.
@@ -42,6 +44,7 @@ impl OpenOptions {
                 ("fallback-poll", Value::Bool(false)) => read.fallback_poll_ms = None,
                 ("fallback-poll", _) => read.fallback_poll_ms = Some(millis(value, &place)?),
                 ("busy-timeout", _) => read.busy_timeout_ms = millis(value, &place)?,
+                (ON_EVENT, _) => {}
                 (name, _) => unreachable!("{name} is an option of a database"),
             }
         }
@@ -62,6 +65,7 @@ impl RemoteOptions {
                 }
                 "api-key" => read.api_key = value.as_str().map(str::to_owned),
                 "retry-for" => read.retry_for_ms = Some(millis(value, &place)?),
+                ON_EVENT => {}
                 name => unreachable!("{name} is an option of a control plane"),
             }
         }
