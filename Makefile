@@ -70,7 +70,9 @@ check: tools ## format and lints, with warnings as errors, then every test
 	@$(CARGO) clippy --locked --all-targets --target-dir target -- -D warnings
 	@$(MAKE) test
 
-classpath: $(PATHS)/run ## print the Java class path for programs that require errand.flow, after make build
+classpath: $(PATHS)/run ## print the Java class path for programs that require errand.flow, after make build (elsewhere: make -s -C)
+	@test -e $(CLASSES)/errand/impl/Codec.class && test -e $(CLASSES)/errand/native/$(OS)-$(ARCH)/$(LIBRARY) || \
+		echo 'make: target/classes lacks the library: run make build first' >&2
 	@tr ':' '\n' <$(PATHS)/run | sed 's|^\([^/]\)|$(CURDIR)/\1|' | paste -sd : -
 
 clean: ## remove everything that was built
@@ -86,8 +88,8 @@ $(PATHS)/tools: deps.edn Makefile $(if $(MISSING_JARS),FORCE) | tools maven
 	@mkdir -p $(PATHS)
 	@printf '%s' '$(POM)' >$(PATHS)/pom.xml
 	@echo 'fetching tools.deps $(TOOLS_DEPS) with Maven' >&2
-	@$(MVN) -B -q -Dstyle.color=never -f $(PATHS)/pom.xml $(DEPENDENCY_PLUGIN):build-classpath \
-		-Dmdep.outputFile=tools.new >&2
+	@said=$$($(MVN) -B -q -Dstyle.color=never -f $(PATHS)/pom.xml $(DEPENDENCY_PLUGIN):build-classpath \
+		-Dmdep.outputFile=tools.new 2>&1) || { printf '%s\n' "$$said" >&2; exit 1; }
 	@mv $(PATHS)/tools.new $@
 
 POM := <project><modelVersion>4.0.0</modelVersion><groupId>errand</groupId><artifactId>tools</artifactId>$\

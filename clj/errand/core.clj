@@ -291,7 +291,8 @@
 
   It is woken by the commit that ends the job, in whatever process of this machine.
 
-    :timeout       how long to wait at most; default 5m where :max-attempts is not given either
+    :timeout       how long to wait at most; default 5m where :max-attempts is not given either. :timeout-ms, the
+                   command's own name for it, does as well
     :interval      delay between scheduled checks, which stand behind the wake-ups; default \"1s\"
     :backoff       how that delay grows: :constant (default), or {:type :constant|:linear|:exponential :factor n :max \"2m\"}
     :max-attempts  how many scheduled checks at most, the first read included
@@ -301,7 +302,7 @@
   {:arglists '([job-id] [job-id options] [engine job-id] [engine job-id options])}
   [& args]
   (with-engine (fn ([engine id] (await-job engine id {}))
-                 ([engine id opts] (native/step engine "await" (await-config :await :job-id id opts))))
+                 ([engine id opts] (native/step engine "" (await-config :await :job-id id opts))))
     args))
 
 (defn ^{:errand/command "jobs.batches.await"} await-batch
@@ -314,7 +315,7 @@
   {:arglists '([batch-id] [batch-id options] [engine batch-id] [engine batch-id options])}
   [& args]
   (with-engine (fn ([engine id] (await-batch engine id {}))
-                 ([engine id opts] (native/step engine "await" (await-config :await-batch :batch-id id opts))))
+                 ([engine id opts] (native/step engine "" (await-config :await-batch :batch-id id opts))))
     args))
 
 (defn- later
@@ -323,7 +324,7 @@
   (let [executor (:executor config (ForkJoinPool/commonPool))]
     (when-not (instance? Executor executor)
       (throw (native/invalid (str ":executor is " (pr-str executor) "; allowed: a java.util.concurrent.Executor") [:executor])))
-    (native/step-async engine "await" (dissoc config :executor) executor)))
+    (native/step-async engine "" (dissoc config :executor) executor)))
 
 (defn await-async
   "As `await-job`, but gives a CompletableFuture of the job at once.

@@ -17,9 +17,9 @@
 
 (defn- job-type!
   "Refuses a step of another type than :job."
-  [what type path]
+  [what type path hint]
   (when-not (= :job type)
-    (throw (native/invalid (str what " is " (pr-str type) "; allowed: :job") path))))
+    (throw (native/invalid (str what " is " (pr-str type) "; allowed: :job" hint) path))))
 
 (defn step
   "Runs one step of a flow, and gives a job map or a batch map.
@@ -68,7 +68,7 @@
   the wait is reached (last state under :errand/job or :errand/batch; the job goes on), :payload-too-large, :closed,
   :unavailable. An interrupt ends a wait with InterruptedException and leaves the job alone."
   [type step-id config]
-  (job-type! "step type" type nil)
+  (job-type! "step type" type nil nil)
   (when (and (map? config) (contains? config :type))
-    (job-type! ":type" (:type config) [:type]))
+    (job-type! ":type" (:type config) [:type] "; the type of a job is its :job-type"))
   (native/step (core/current) step-id (if (map? config) (dissoc config :type) config)))

@@ -12,10 +12,11 @@
 
     nil            succeeded
     a map          the result, with any of :status (\"succeeded\" \"no_changes\" \"cancelled\"), :summary, :outputs,
-                   :metrics, :artifacts; with another key, or a value that the engine refuses, the job fails with the
-                   code \"invalid_result\"
+                   :metrics, :artifacts; or a failure, with :status \"failed\" or \"timed_out\" and any of :message, :code,
+                   :details, :retryable, :artifacts. With another key, or a value that the engine refuses, the job
+                   fails with the code \"invalid_result\"
     anything else  the job fails with the code \"invalid_result\"
-    a throw        the job fails with the exception's message; :errand/code of its ex-data is the failure's code
+    a throw        the job fails with the exception's message, and System.Logger \"errand\" is told; :errand/code of its ex-data is the failure's code
                    (default \"handler_failed\"), the rest of it stands in the failure's :details
 
   A failure is final even where :max-attempts is not used up, unless ex-data has :errand/retryable true;
@@ -35,6 +36,7 @@
             [errand.impl.run :as run])
   (:import [clojure.lang MultiFn]
            [errand.impl Engine]
+           [java.io Closeable]
            [java.time Duration]
            [java.util UUID]
            [java.util.concurrent CompletableFuture]
@@ -73,6 +75,18 @@
                                   " \"1d\", whole milliseconds, or java.time.Duration")
                              [key])))))
 
+(defn- meant
+  "The option that a key was likely meant to be: it ends with it, or has its letters but for one or two."
+  [key allowed]
+  (when (keyword? key)
+    (let [letters #(str/lower-case (str/replace (name %) #"[^A-Za-z]" ""))
+          given (letters key)
+          apart (fn [option]
+                  (reduce + (map abs (vals (merge-with + (frequencies (letters option))
+                                                       (update-vals (frequencies given) -))))))]
+      (or (first (filter #(and (seq given) (str/ends-with? (letters %) given)) (sort allowed)))
+          (first (filter #(<= (long (apart %)) 2) (sort-by apart allowed)))))))
+
 (defn- check-options! [handler options allowed]
   (when-not (or (fn? handler) (var? handler) (instance? MultiFn handler))
     (throw (native/invalid (str "handler is " (pr-str handler) "; allowed: a function or a var"))))
@@ -80,8 +94,10 @@
     (throw (native/invalid (str "options are " (pr-str options) "; allowed: a map"))))
   (doseq [key (keys options)]
     (when-not (or (allowed key) (and (keyword? key) (namespace key)))
-      (throw (native/invalid (str (pr-str key) " is unknown (allowed: " (str/join ", " (sort allowed)) ")")
-                             [key]))))
+      (let [hint (when-let [known (meant key allowed)]
+                   (str "; did you mean " known "?"))]
+        (throw (native/invalid (str (pr-str key) " is unknown" hint " (allowed: " (str/join ", " (sort allowed)) ")")
+                               [key])))))
   (let [concurrency (:concurrency options 1)]
     (when-not (and (integer? concurrency) (<= 1 concurrency 10000))
       (throw (native/invalid (str ":concurrency is " (pr-str concurrency) "; allowed: whole numbers from 1 to 10000")
@@ -96,27 +112,36 @@
                  "localhost")]
     (str (subs host 0 (min 100 (count host))) "-" (.pid (java.lang.ProcessHandle/current)))))
 
+(declare stop!)
+
+(defrecord ^:private Worker [worker-id]
+  Closeable
+  (close [worker]
+    (stop! worker)
+    nil))
+
 (defn- new-worker [handler options]
   (let [{:keys [job-type concurrency labels worker-id batch-id engine]} options
         lease-ms (duration-option options :lease-duration "2m")
         id (or worker-id (default-id))]
     (with-meta
-      {:engine (or engine (core/current))
-       :handler handler
-       :worker-id id
-       :job-type job-type
-       :concurrency (or concurrency 1)
-       :lease-ms lease-ms
-       :poll-ms (min (long (duration-option options :poll-interval "30s")) 30000)
-       :claim (cond-> {:worker-id id :lease-duration lease-ms}
-                (contains? options :job-type) (assoc :job-type job-type)
-                batch-id (assoc :batch-id batch-id)
-                labels (assoc :worker-labels labels))
-       :bindings (get-thread-bindings)
-       :stopped (promise)
-       ;; :phase is :running, :stopping or :stopped. :busy counts slots: threads that handle a job or claim the next.
-       ;; :waiting is the request id of the one claim that waits for a job, and :future what ends that wait.
-       :state (atom {:phase :running :busy 0 :runs #{} :waiting nil :future nil :handled 0 :failed 0})}
+      (map->Worker
+       {:engine (or engine (core/current))
+        :handler handler
+        :worker-id id
+        :job-type job-type
+        :concurrency (or concurrency 1)
+        :lease-ms lease-ms
+        :poll-ms (min (long (duration-option options :poll-interval "30s")) 30000)
+        :claim (cond-> {:worker-id id :lease-duration lease-ms}
+                 (contains? options :job-type) (assoc :job-type job-type)
+                 batch-id (assoc :batch-id batch-id)
+                 labels (assoc :worker-labels labels))
+        :bindings (get-thread-bindings)
+        :stopped (promise)
+        ;; :phase is :running, :stopping or :stopped. :busy counts slots: threads that handle a job or claim the next.
+        ;; :waiting is the request id of the one claim that waits for a job, and :future what ends that wait.
+        :state (atom {:phase :running :busy 0 :runs #{} :waiting nil :future nil :handled 0 :failed 0})})
       {:type ::worker})))
 
 (defmethod print-method ::worker [worker ^java.io.Writer out]
@@ -127,8 +152,6 @@
 ;; The workers of this JVM, for its end
 
 (defonce ^:private workers (atom #{}))
-
-(declare stop!)
 
 (defonce ^:private shutdown-hook
   (delay (.addShutdownHook (Runtime/getRuntime)
@@ -175,7 +198,7 @@
 ;; At most one claim of a worker waits for a job, whatever its concurrency, and no thread waits with it. What it
 ;; gets takes a slot; a slot that has handled its job claims the next one at once, and is given up when nothing is due.
 
-(declare wait-for-job! stop!)
+(declare wait-for-job!)
 
 (defn- give-back!
   "Releases a job that was claimed while the worker stopped."
@@ -352,9 +375,10 @@
     :batch-id        only this batch's jobs
     :engine          default errand.core/*engine*, else the ambient engine
 
-  Throws :invalid-argument for options that are wrong. An idle worker holds no thread. Stop it with `stop!`; closing
-  its engine and the end of the JVM stop it too. Its threads do not keep the JVM alive."
-  [handler options]
+  Throws :invalid-argument for options that are wrong. An idle worker holds no thread. Stop it with `stop!`, or by
+  `with-open`: it is java.io.Closeable. Closing its engine and the end of the JVM stop it too. Its threads do not keep
+  the JVM alive."
+  ^Closeable [handler options]
   (check-options! handler options known-options)
   (let [worker (new-worker handler options)
         ;; The first claim is made here, so that options that the engine refuses are the caller's exception.

@@ -299,16 +299,31 @@ pub fn unknown_key(place: &Place, key: &Value, known: impl Iterator<Item = &'sta
         Value::Str(name) => name.to_string(),
         other => edn::write(other),
     };
-    let nearest = known.iter().map(|name| (strsim::damerau_levenshtein(&given, &plain(name, place.names)), name)).min();
-    let hint = match nearest {
-        Some((distance, name)) if distance <= 1 + given.len() / 3 => {
-            format!("; did you mean {}?", spell(name, place.names))
-        }
-        Some(_) | None => String::new(),
+    let hint = match nearest(&given, known.iter().copied()) {
+        Some(name) => format!("; did you mean {}?", spell(name, place.names)),
+        None => String::new(),
     };
     let all: Vec<String> = known.iter().map(|name| spell(name, place.names)).collect();
     let allowed = if all.is_empty() { "nothing".to_string() } else { all.join(", ") };
     place.given(key).invalid(format!("is unknown{hint} (allowed: {allowed})"))
+}
+
+/// The known name that was likely meant: the same but for its spelling, one that ends with what is given, or a near one.
+pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let bare = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let wanted = bare(given);
+    let rank = |name: &'a str| {
+        let is_tail = || name.rsplit_once('-').is_some_and(|(_, tail)| bare(tail) == wanted);
+        let distance = strsim::damerau_levenshtein(&wanted, &bare(name));
+        let near = distance <= 1 + given.len() / 3;
+        match (distance, near) {
+            (0, _) => Some((0, 0, name)),
+            _ if is_tail() => Some((1, 0, name)),
+            (_, true) => Some((2, distance, name)),
+            (_, false) => None,
+        }
+    };
+    known.filter_map(rank).min().map(|(_, _, name)| name)
 }
 
 /// Checks one value.
@@ -407,7 +422,12 @@ fn millis(value: &Value, min: i64, max: i64, place: &Place) -> Result<Arg, Error
     };
     match ms {
         Some(ms) if (min..=max).contains(&ms) => Ok(Arg::Int(ms)),
-        Some(_) => Err(place.invalid(format!("is {}; allowed: {} to {}", shown(value), duration(min), duration(max)))),
+        Some(_) => Err(place.invalid(format!(
+            "is {}; allowed: \"{}\" to \"{}\"",
+            shown(value),
+            duration_text(min),
+            duration_text(max)
+        ))),
         None => Err(place.invalid(format!(
             "is {}; allowed: a duration such as \"250ms\", \"10s\", \"5m\", \"1h\", \"1d\", or whole milliseconds",
             shown(value)
@@ -429,11 +449,12 @@ pub fn duration_ms(text: &str) -> Option<i64> {
     text[..digits].parse::<i64>().ok()?.checked_mul(unit)
 }
 
-fn duration(ms: i64) -> String {
+/// Milliseconds as a text such as `5m`.
+pub fn duration_text(ms: i64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     match units.iter().find(|(unit, _)| ms > 0 && ms % unit == 0) {
-        Some((unit, name)) => format!("\"{}{name}\"", ms / unit),
-        None => format!("\"{ms}ms\""),
+        Some((unit, name)) => format!("{}{name}", ms / unit),
+        None => format!("{ms}ms"),
     }
 }
 
@@ -751,5 +772,29 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Uuid(_) => "a uuid",
         Value::Tagged(..) => "a tagged value",
         Value::Text(_) => "data",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_name_that_was_likely_meant_is_found() {
+        let known = ["job-id", "job-type", "batch-id", "interval", "timeout", "max-attempts", "include-jobs?"];
+        let found = |given| nearest(given, known.into_iter());
+        for (given, meant) in [
+            ("jobtype", "job-type"),
+            ("job_id", "job-id"),
+            ("jobId", "job-id"),
+            ("type", "job-type"),
+            ("attempts", "max-attempts"),
+            ("include-jobs", "include-jobs?"),
+            ("tiemout", "timeout"),
+        ] {
+            assert_eq!(found(given), Some(meant), "{given}");
+        }
+        assert_eq!(nearest("id", ["job-id", "interval"].into_iter()), Some("job-id"));
+        assert_eq!(found("colour"), None);
     }
 }

@@ -6,6 +6,7 @@ use super::command::Kind;
 use super::error::{Code, Error};
 use super::files::Files;
 use super::host::Host;
+use super::waiting::Whereabouts;
 use super::{Answer, COMMANDS, Call, Client, Done, Place, remembered, sweep};
 use crate::engine::{Engine, Notice, Settings};
 use crate::resource::Blobs;
@@ -86,7 +87,8 @@ struct Opened {
 pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error> {
     let host = open_host(path, &options)?;
     let place = Place::Store(host.path().to_path_buf());
-    Ok(Arc::new(Embedded { host, place, caller: Caller::local(options.workspace) }))
+    let whereabouts = Arc::new(Whereabouts { place, workspace: options.workspace.clone() });
+    Ok(Arc::new(Embedded { host, whereabouts, caller: Caller::local(options.workspace) }))
 }
 
 /// Opens the store at `path` for callers that are named with each call.
@@ -160,17 +162,22 @@ fn settings(options: &OpenOptions) -> Settings {
 /// A client that speaks for one workspace and may do everything in it.
 struct Embedded {
     host: Arc<Host>,
-    place: Place,
+    whereabouts: Arc<Whereabouts>,
     caller: Caller,
 }
 
 impl Client for Embedded {
     fn call(&self, call: Call, done: Done) -> Answer {
-        self.host.call_as(&self.caller, call, done)
+        let whereabouts = Arc::clone(&self.whereabouts);
+        let done = Box::new(move |reply| done(whereabouts.named(reply)));
+        match self.host.call_as(&self.caller, call, done) {
+            Answer::Now(reply) => Answer::Now(self.whereabouts.named(reply)),
+            later @ Answer::Later(_) => later,
+        }
     }
 
     fn place(&self) -> &Place {
-        &self.place
+        &self.whereabouts.place
     }
 
     fn workspace(&self) -> &str {

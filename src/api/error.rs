@@ -142,16 +142,20 @@ impl From<engine::Error> for Error {
         let message = error.to_string();
         match error {
             engine::Error::Refused(Refusal::Status { status, event }) => {
+                let message = refused("job", status.name(), event).unwrap_or(message);
                 Error::new(Code::Refused, message).with("status", status.name()).with("event", event)
             }
             engine::Error::Refused(Refusal::LeaseLost) => Error::new(Code::LeaseLost, message),
             engine::Error::Refused(Refusal::NotDue | Refusal::LeaseHolds) => Error::new(Code::Refused, message),
             engine::Error::Settled(status) => Error::new(Code::Refused, message).with("status", status.name()),
             engine::Error::BatchEnded(status) => {
+                let message = refused("batch", status, "cancel").unwrap_or(message);
                 Error::new(Code::Refused, message).with("status", status).with("event", "cancel")
             }
             engine::Error::NoJob(_) | engine::Error::NoBatch(_) => Error::new(Code::NotFound, message),
-            engine::Error::KeyTaken(key) => Error::new(Code::Refused, message).with("idempotency-key", key),
+            engine::Error::KeyTaken(key, id) => {
+                Error::new(Code::Refused, message).with("idempotency-key", key).with("made", id)
+            }
             engine::Error::TooManyArtifacts(..) => Error::new(Code::InvalidArgument, message),
             engine::Error::Denied(_) => Error::new(Code::Forbidden, message),
             engine::Error::KeyRefused(_) => Error::new(Code::Unauthenticated, message),
@@ -171,6 +175,16 @@ impl From<engine::Error> for Error {
     }
 }
 
+/// What an operator is told of a cancel or a retry that came at the wrong time.
+fn refused(what: &str, status: &str, event: &str) -> Option<String> {
+    match event {
+        "cancel" if status == "cancelled" => Some(format!("{what} is already cancelled")),
+        "cancel" => Some(format!("{what} is already {status}; allowed: to cancel before the end")),
+        "retry" => Some(format!("{what} is {status}; allowed: to retry what is failed, timed_out or cancelled")),
+        _ => None,
+    }
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Error {
         let message = error.to_string();
@@ -187,6 +201,18 @@ impl From<store::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Status;
+
+    #[test]
+    fn an_operator_who_comes_too_late_is_told_how_it_ended() {
+        let told = |status, event| Error::from(engine::Error::Refused(Refusal::Status { status, event })).message;
+        assert_eq!(told(Status::Cancelled, "cancel"), "job is already cancelled");
+        assert_eq!(told(Status::Succeeded, "cancel"), "job is already succeeded; allowed: to cancel before the end");
+        assert_eq!(
+            told(Status::Queued, "retry"),
+            "job is queued; allowed: to retry what is failed, timed_out or cancelled"
+        );
+    }
 
     #[test]
     fn the_table_is_in_the_order_of_the_codes() {

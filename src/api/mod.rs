@@ -18,9 +18,10 @@ mod run;
 mod step;
 mod sweep;
 mod view;
+mod waiting;
 
 pub use access::{Access, Caller, SCOPES, Scope};
-pub use args::{Args, duration_ms};
+pub use args::{Args, duration_ms, duration_text, nearest};
 pub use checked::{Checked, Waits, checked, reply_data};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
 pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
@@ -29,6 +30,7 @@ pub use files::{Begun, Bytes, FileReader, Files, Link, LocalFiles, NewFile, Upst
 pub use host::Host;
 pub use options::RemoteOptions;
 pub use step::{STEP_OPS, StepOp, step};
+pub use waiting::{Waiting, Whereabouts};
 
 use crate::value::Value;
 use std::sync::Arc;

@@ -7,8 +7,9 @@ use super::error::Error;
 use crate::job::limits;
 use crate::value::Value;
 
-const LOCAL: [&str; 9] = [
+const LOCAL: [&str; 10] = [
     "workspace",
+    ON_EVENT,
     "sync",
     "create?",
     "fallback-poll",
@@ -18,7 +19,9 @@ const LOCAL: [&str; 9] = [
     "retention-by-type",
     "prune-every",
 ];
-const REMOTE: [&str; 3] = ["workspace", "api-key", "retry-for"];
+const REMOTE: [&str; 4] = ["workspace", ON_EVENT, "api-key", "retry-for"];
+/// A function of the surface's: it is known here, so that errors name it, and does not come here.
+const ON_EVENT: &str = "on-event";
 const DURATION: Kind = Kind::Millis(1, limits::WAIT_MAX_MS);
 
 /// For whom a client of a control plane speaks, and how long it tries. `from_value` reads the same by name.
@@ -63,6 +66,7 @@ impl OpenOptions {
                     _ => unreachable!("durations by type are such"),
                 },
                 ("prune-every", _) => read.prune_every_ms = millis(value, &place)?,
+                (ON_EVENT, _) => {}
                 (name, _) => unreachable!("{name} is an option of a database"),
             }
         }
@@ -83,6 +87,7 @@ impl RemoteOptions {
                 }
                 "api-key" => read.api_key = value.as_str().map(str::to_owned),
                 "retry-for" => read.retry_for_ms = Some(millis(value, &place)?),
+                ON_EVENT => {}
                 name => unreachable!("{name} is an option of a control plane"),
             }
         }

@@ -3,9 +3,13 @@
 use super::args::{Arg, Place, check, shown, unknown_key};
 use super::command::{Kind, Names, command};
 use super::error::{Code, Error};
+use super::waiting::Waiting;
 use super::{Answer, Call, Client, Done, Reply};
 use crate::job::limits;
 use crate::value::Value;
+
+/// The name of a wait's bound in the table of commands.
+const TIMEOUT_MS: &str = "timeout-ms";
 
 /// One op of the step.
 pub struct StepOp {
@@ -61,15 +65,18 @@ pub static STEP_OPS: &[StepOp] = &[
 
 /// Runs one step: checks the config, runs its command as the step `step_id`, and gives the job or batch map itself.
 /// A bounded wait that ends without a terminal status is `await-timeout` with the last state in its details.
-/// `config` is a map with the keys of the op; namespaced keys are the caller's own.
+/// `config` is a map with the keys of the op; namespaced keys are the caller's own. An empty `step_id` is that of a call
+/// outside of flows.
 pub fn step(client: &dyn Client, step_id: &str, config: Value, done: Done) -> Answer {
     let (op, call) = match read(step_id, config) {
         Ok(read) => read,
         Err(error) => return Answer::Now(Err(error)),
     };
-    let answer = client.call(call, Box::new(move |reply| done(given(op, reply))));
+    let waiting = Waiting::of(client, &call);
+    let later = waiting.clone();
+    let answer = client.call(call, Box::new(move |reply| done(given(op, later, reply))));
     match answer {
-        Answer::Now(reply) => Answer::Now(given(op, reply)),
+        Answer::Now(reply) => Answer::Now(given(op, waiting, reply)),
         later @ Answer::Later(_) => later,
     }
 }
@@ -86,13 +93,28 @@ fn read(step_id: &str, config: Value) -> Result<(&'static StepOp, Call), Error> 
         None | Some(Value::Nil) => {}
         Some(Value::Keyword(name)) if name == "job" => {}
         Some(Value::Str(name)) if &*name == "job" => {}
-        Some(_) => return Err(root.key("type").invalid("is not the type of this step; allowed: :job")),
+        Some(_) => {
+            let hint = if op.required.contains(&"job-type") { "; did you mean :job-type?" } else { "" };
+            return Err(root.key("type").invalid(format!("is not the type of this step{hint} (allowed: :job)")));
+        }
     }
     let known = || op.required.iter().chain(op.optional).copied();
+    // A call that is no step of a flow has no :op or :type of its caller's, and may bound its wait as the command does.
+    let more: &[&str] = if !step_id.is_empty() {
+        &["op", "type"]
+    } else if op.optional.contains(&"timeout") {
+        &[TIMEOUT_MS]
+    } else {
+        &[]
+    };
     for (key, _) in &entries {
-        if !matches!(key, Value::Keyword(name) if known().any(|known| known == name)) {
-            return Err(unknown_key(&root, key, known().chain(["op", "type"])));
+        let taken = |name: &str| known().any(|known| known == name) || more == [name];
+        if !matches!(key, Value::Keyword(name) if taken(name)) {
+            return Err(unknown_key(&root, key, known().chain(more.iter().copied())));
         }
+    }
+    if has(&entries, "timeout") && has(&entries, TIMEOUT_MS) {
+        return Err(root.key("timeout").invalid(format!("and :{TIMEOUT_MS} are both given; allowed: one of them")));
     }
     if let Some(name) = op.required.iter().find(|name| !has(&entries, name)) {
         let op = op.name;
@@ -111,7 +133,7 @@ fn adapt(op: &StepOp, step_id: &str, entries: &mut Vec<(Value, Value)>, root: &P
         let Arg::Int(ms) = check(Kind::Millis(1, limits::WAIT_MAX_MS), &timeout, &root.key("timeout"))? else {
             unreachable!("milliseconds are a number")
         };
-        entries.push((Value::key("timeout-ms"), Value::Int(ms)));
+        entries.push((Value::key(TIMEOUT_MS), Value::Int(ms)));
     }
     if op.command.ends_with("create") {
         check(Kind::Text(limits::KEY_MAX), &Value::str(step_id), &root.key("step-id"))?;
@@ -154,7 +176,7 @@ fn take(entries: &mut Vec<(Value, Value)>, name: &str) -> Option<Value> {
 }
 
 /// The job or batch map of a reply, with its jobs; a wait that did not end is an error.
-fn given(op: &StepOp, reply: Reply) -> Reply {
+fn given(op: &StepOp, waiting: Option<Waiting>, reply: Reply) -> Reply {
     let Value::Map(mut data) = reply? else { unreachable!("a reply is a map") };
     let ended = take(&mut data, "terminal");
     let jobs = take(&mut data, "jobs");
@@ -166,10 +188,8 @@ fn given(op: &StepOp, reply: Reply) -> Reply {
         }
         (given, _) => given,
     };
-    if ended == Some(Value::Bool(false)) {
-        let status = given.get("status").and_then(Value::as_str).unwrap_or("not terminal");
-        let message = format!("{} is still {status} at the bound of the wait; it goes on", op.gives);
-        return Err(Error::new(Code::AwaitTimeout, message).with(op.gives, given));
+    match waiting {
+        Some(waiting) if ended == Some(Value::Bool(false)) => Err(waiting.over(op.gives, given)),
+        Some(_) | None => Ok(given),
     }
-    Ok(given)
 }

@@ -2,7 +2,7 @@
 //! It does not store anything itself: `worker` asks for it.
 
 use super::Ended;
-use super::handler_side::{helper, shown, text, words};
+use super::handler_side::{helper, text, words, written};
 use super::output::{Screen, print};
 use super::place::{self, Missing};
 use super::source::{self, Text, wrong};
@@ -114,7 +114,7 @@ pub fn run(name: &str, side: &HandlerSide, matches: &ArgMatches, screen: &Screen
     if matches.get_flag("print-uri") {
         return print(artifact["resourceUri"].as_str().unwrap_or_default());
     }
-    shown(screen, matches, json!({ "artifact": artifact }))
+    written(screen, matches, json!({ "artifact": artifact }))
 }
 
 /// The fields that are given as text, under their names in JSON.

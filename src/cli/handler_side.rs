@@ -88,8 +88,8 @@ pub fn run(name: &str, matches: &ArgMatches, screen: &Screen) -> Ended {
     match name {
         "state" => shown(screen, matches, side.state()?),
         "progress" => report(&side, matches, screen),
-        "finish" => shown(screen, matches, side.finish(finished(matches)?)?),
-        "fail" => shown(screen, matches, side.finish(failed(matches)?)?),
+        "finish" => written(screen, matches, side.finish(finished(matches)?)?),
+        "fail" => written(screen, matches, side.finish(failed(matches)?)?),
         "attach-file" | "attach-kv" | "attach-table" => attachments::run(name, &side, matches, screen),
         _ => unreachable!("every helper is named here: {name}"),
     }
@@ -112,8 +112,11 @@ fn report(side: &HandlerSide, matches: &ArgMatches, screen: &Screen) -> Ended {
     let client = place::connect(matches, Missing::Fail)?;
     let reply = side.progress(client.as_ref(), fields);
     client.close();
-    // The job itself may be large, and this is printed into a worker's log at every step.
     let reply = reply?;
+    if silent(matches) {
+        return Ok(());
+    }
+    // The job itself may be large, and this is printed at every step.
     let id = reply.get("job").and_then(|job| job.get("job-id")).cloned();
     let said = MapBuilder::new().put_some("job-id", id).put_some("directive", reply.get("directive").cloned()).build();
     screen.reply(&said, client.workspace(), false)
@@ -147,7 +150,16 @@ fn failed(matches: &ArgMatches) -> Result<Finish, Error> {
     Ok(Finish { status: "failed".into(), fields })
 }
 
-pub fn shown(screen: &Screen, matches: &ArgMatches, data: Json) -> Ended {
+/// Whether a success prints nothing: a handler's output is its worker's log, unless the handler asks for a form.
+fn silent(matches: &ArgMatches) -> bool {
+    matches.get_one::<String>("format").is_none() && JOB_DIR.iter().any(|name| variable(name).is_some())
+}
+
+pub fn written(screen: &Screen, matches: &ArgMatches, data: Json) -> Ended {
+    if silent(matches) { Ok(()) } else { shown(screen, matches, data) }
+}
+
+fn shown(screen: &Screen, matches: &ArgMatches, data: Json) -> Ended {
     let read = json::read(data.to_string().as_bytes(), &[]).map_err(|fault| wrong(fault.message))?;
     let workspace = variable("ERRAND_JOB_WORKSPACE_ID").unwrap_or_else(|| place::workspace(matches));
     screen.reply(&read, &workspace, true)

@@ -22,9 +22,34 @@ use output::Screen;
 
 /// Runs the command line of this process and ends it.
 pub fn main() -> ! {
-    let matches = whole().get_matches();
-    let status = run(&matches);
+    let status = match whole().try_get_matches() {
+        Ok(matches) => run(&matches),
+        Err(error) => unparsed(&error),
+    };
     std::process::exit(i32::from(status))
+}
+
+/// Shows what `--help` and `--version` ask for, or says what is wrong with the arguments.
+fn unparsed(error: &clap::Error) -> u8 {
+    let screen = Screen::unparsed(std::env::args_os().skip(1));
+    if !error.use_stderr() || screen.format == output::Format::People {
+        error.exit()
+    }
+    let text = error.render().to_string();
+    let wrong = source::wrong(usage_problem(&text));
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: "));
+    screen.error(&match usage {
+        Some(usage) => wrong.with("usage", usage),
+        None => wrong,
+    })
+}
+
+/// What clap says is wrong, and what it suggests, on one line and without the usage.
+fn usage_problem(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let said: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
+    let said = said.join("; ");
+    said.strip_prefix("error: ").unwrap_or(&said).replace(":; ", ": ")
 }
 
 /// Every command, flag and help text.

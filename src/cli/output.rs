@@ -5,6 +5,7 @@ use super::{Ended, people};
 use crate::api::{Code, Error};
 use crate::value::{MapBuilder, Value, edn, json};
 use clap::{Arg, ArgMatches, builder::PossibleValuesParser};
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
 /// The form of what is printed.
@@ -15,6 +16,9 @@ pub enum Format {
     Edn,
 }
 
+/// The forms by name.
+const FORMATS: [&str; 3] = ["text", "json", "edn"];
+
 /// The flag that chooses the form.
 pub fn format_arg() -> Arg {
     Arg::new("format")
@@ -22,7 +26,7 @@ pub fn format_arg() -> Arg {
         .global(true)
         .help_heading("Output")
         .value_name("FORMAT")
-        .value_parser(PossibleValuesParser::new(["text", "json", "edn"]))
+        .value_parser(PossibleValuesParser::new(FORMATS))
         .help("how to print; text on a terminal, json elsewhere when absent")
 }
 
@@ -34,8 +38,12 @@ pub struct Screen {
 
 impl Screen {
     pub fn of(matches: &ArgMatches) -> Screen {
+        Screen::named(matches.get_one::<String>("format").map(String::as_str))
+    }
+
+    fn named(name: Option<&str>) -> Screen {
         let on_terminal = io::stdout().is_terminal();
-        let format = match matches.get_one::<String>("format").map(String::as_str) {
+        let format = match name {
             Some("json") => Format::Json,
             Some("edn") => Format::Edn,
             Some(_) => Format::People,
@@ -43,6 +51,15 @@ impl Screen {
             None => Format::Json,
         };
         Screen { format, on_terminal }
+    }
+
+    /// The screen of arguments that could not be read: the form is looked for among them.
+    pub fn unparsed(args: impl Iterator<Item = OsString>) -> Screen {
+        let args: Vec<String> =
+            args.map(|arg| arg.to_string_lossy().into_owned()).take_while(|arg| arg != "--").collect();
+        let after = args.iter().skip_while(|arg| *arg != "--format").nth(1).map(String::as_str);
+        let named = after.or_else(|| args.iter().find_map(|arg| arg.strip_prefix("--format=")));
+        Screen::named(named.filter(|name| FORMATS.contains(name)))
     }
 
     /// Whether colours are allowed.

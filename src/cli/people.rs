@@ -1,13 +1,16 @@
 //! Replies as people read them: tables and cards, by what a reply holds.
 //! It does not know which command gave the reply.
 
-use crate::value::{Value, json};
+use crate::value::{Value, edn, json};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use std::time::{Duration, SystemTime};
 
-/// Terminals narrower than this wrap our lines themselves.
-const WIDTH_MIN: u16 = 80;
+/// What is said of an item is not squeezed below this; else columns are left out, or the terminal wraps the lines.
+const ABOUT_MIN: usize = 25;
+const GAP: u16 = 2;
+/// The columns that are left out first where there is too little room.
+const SPARE: [&str; 2] = ["worker-id", "created-at"];
 const JOB_COLUMNS: &[&str] = &["job-id", "job-type", "status", "attempt", "created-at", "worker-id", "about"];
 const BATCH_COLUMNS: &[&str] = &["batch-id", "job-type", "status", "requested-count", "created-at", "about"];
 const ATTEMPT_COLUMNS: &[&str] = &["attempt", "worker-id", "outcome", "claimed-at", "ended-at", "about"];
@@ -74,23 +77,31 @@ fn columns(item: &Value) -> &'static [&'static str] {
 }
 
 fn table(items: &[Value], colour: bool) -> String {
-    let Some(columns) = items.first().map(columns) else { return String::new() };
+    table_within(items, colour, Table::new().width())
+}
+
+/// A table for a terminal of that width, where there is one.
+fn table_within(items: &[Value], colour: bool, width: Option<u16>) -> String {
+    let Some(all) = items.first().map(columns) else { return String::new() };
+    let columns = width.and_then(|width| fitting(all, items, usize::from(width)));
+    let arrangement = if columns.is_some() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+    let columns = columns.unwrap_or_else(|| all.to_vec());
     let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    if table.width().is_some_and(|width| width < WIDTH_MIN) {
-        table.set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(NOTHING).set_content_arrangement(arrangement);
+    if let Some(width) = width {
+        table.set_width(width);
     }
     if colour {
         table.enforce_styling();
     } else {
         table.force_no_tty();
     }
-    table.set_header(columns.iter().map(|name| name.replace('-', " ").to_uppercase()).collect::<Vec<_>>());
+    table.set_header(columns.iter().map(|name| title(name)).collect::<Vec<_>>());
     for item in items {
         table.add_row(columns.iter().map(|name| cell(item, name)).collect::<Vec<_>>());
     }
     for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
         // Ids stay whole, to be copied; what is said of an item takes the rest.
         if index + 1 < columns.len() {
             column.set_constraint(ColumnConstraint::ContentWidth);
@@ -100,13 +111,37 @@ fn table(items: &[Value], colour: bool) -> String {
     lines.join("\n") + "\n"
 }
 
-fn cell(item: &Value, name: &str) -> Cell {
-    let text = match (name, item.get(name)) {
+fn title(name: &str) -> String {
+    name.replace('-', " ").to_uppercase()
+}
+
+/// The columns for which the width is enough, without those that can be spared; nothing where it never is.
+fn fitting(all: &[&'static str], items: &[Value], width: usize) -> Option<Vec<&'static str>> {
+    let wide = |name: &str| {
+        let texts = items.iter().map(|item| cell_text(item, name)).chain([title(name)]);
+        let most = texts.map(|text| text.chars().count()).max().unwrap_or_default();
+        usize::from(GAP) + if name == "about" { most.min(ABOUT_MIN) } else { most }
+    };
+    let mut columns = all.to_vec();
+    let mut spare = SPARE.iter();
+    while columns.iter().map(|name| wide(name)).sum::<usize>() > width {
+        let name = spare.find(|name| columns.contains(name))?;
+        columns.retain(|column| column != name);
+    }
+    Some(columns)
+}
+
+fn cell_text(item: &Value, name: &str) -> String {
+    match (name, item.get(name)) {
         ("about", _) => about(item),
-        (_, Some(Value::Inst(at))) => format!("{} ago", age(*at)),
+        (_, Some(Value::Inst(at))) => distance(*at),
         (_, Some(value)) => text(value),
         (_, None) => String::new(),
-    };
+    }
+}
+
+fn cell(item: &Value, name: &str) -> Cell {
+    let text = cell_text(item, name);
     match name {
         "status" | "outcome" => coloured(&text),
         _ => Cell::new(text),
@@ -115,11 +150,20 @@ fn cell(item: &Value, name: &str) -> Cell {
 
 /// What is said of an item in one line: its error, its result, its progress, or its counts.
 fn about(item: &Value) -> String {
-    let error = item.get("error").and_then(|error| error.get("message"));
+    let error = item.get("error").and_then(message);
     let result = item.get("result").and_then(|result| result.get("summary"));
     let progress = item.get("progress").and_then(|progress| progress.get("message"));
-    let said = error.or(item.get("result-summary")).or(result).or(progress);
-    said.map(text).or_else(|| item.get("counts").map(counts)).unwrap_or_default().replace('\n', " ")
+    let said = item.get("result-summary").or(result).or(progress).map(text);
+    error.or(said).or_else(|| item.get("counts").map(counts)).unwrap_or_default().replace('\n', " ")
+}
+
+/// The message of an error, which may stand in its reply as text.
+fn message(error: &Value) -> Option<String> {
+    let read = match error {
+        Value::Text(text) => edn::read(text).ok()?,
+        other => other.clone(),
+    };
+    read.get("message").or(read.get("code")).map(text)
 }
 
 fn counts(counts: &Value) -> String {
@@ -132,7 +176,7 @@ fn coloured(status: &str) -> Cell {
     let cell = Cell::new(status);
     match status {
         "succeeded" | "no_changes" | "completed" => cell.fg(Color::Green),
-        "failed" | "timed_out" | "partially_failed" | "lease_lost" => cell.fg(Color::Red),
+        "failed" | "timed_out" | "partially_failed" | "lease_expired" => cell.fg(Color::Red),
         "cancelled" => cell.fg(Color::Yellow),
         "leased" | "started" | "running" => cell.fg(Color::Cyan),
         _ => cell,
@@ -146,7 +190,7 @@ fn card(item: &Value, colour: bool) -> String {
     let mut out = String::new();
     for (key, value) in facts {
         let shown = match value {
-            Value::Inst(at) => format!("{}  {} ago", text(value), age(*at)),
+            Value::Inst(at) => format!("{}  {}", text(value), distance(*at)),
             Value::Map(_) if is(key, "counts") => counts(value),
             Value::Map(_) | Value::Text(_) => indented(&plain(&json::write_pretty(value)), width + 2),
             _ if is(key, "status") && colour => painted(&text(value)),
@@ -186,15 +230,69 @@ fn text(value: &Value) -> String {
     plain(&text)
 }
 
-/// How long ago an instant was, in its largest unit.
-fn age(at_ms: i64) -> String {
+/// How far an instant is, behind or ahead, in its largest unit.
+fn distance(at_ms: i64) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let at = Duration::from_millis(u64::try_from(at_ms).unwrap_or_default());
-    let seconds = now.saturating_sub(at).as_secs();
+    match now.checked_sub(at) {
+        Some(since) => format!("{} ago", span(since.as_secs())),
+        // Rounded up: a lease of two minutes has them, not one, while the first second passes.
+        None => format!("in {}", span((at - now).as_millis().div_ceil(1_000) as u64)),
+    }
+}
+
+fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),
         3600..86_400 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::MapBuilder;
+
+    const ID: &str = "01a2b3c4-d5e6-7f80-91a2-b3c4d5e6f708";
+
+    fn failed(message: &str) -> Value {
+        let error = Value::Text(format!("{{:code \"c\", :message \"{message}\"}}").into());
+        let job = MapBuilder::new().put("job-id", ID).put("job-type", "agent-review").put("status", "failed");
+        let job = job.put("attempt", 1).put("created-at", Value::Inst(0)).put("worker-id", "some-host-name-1234567");
+        job.put("error", error).build()
+    }
+
+    #[test]
+    fn what_went_wrong_is_said_of_failed_jobs_and_of_attempts() {
+        let job = failed("no such branch");
+        assert!(show(&MapBuilder::new().put("items", vec![job]).build(), false, false).contains("no such branch"));
+        let error = Value::Text("{:code \"lease_expired\", :message \"lease ran out\"}".into());
+        let attempt = MapBuilder::new().put("attempt", 1).put("outcome", "lease_expired").put("error", error).build();
+        let job = MapBuilder::new().put("job-id", ID).put("attempts", vec![attempt]).build();
+        assert!(show(&MapBuilder::new().put("job", job).build(), false, false).contains("lease ran out"));
+    }
+
+    #[test]
+    fn a_narrow_terminal_loses_columns_before_what_is_said_is_squeezed() {
+        let jobs = [failed("the branch that was named is not in the repository")];
+        for (width, lost) in [(200, 0), (110, 1), (100, 2)] {
+            let shown = table_within(&jobs, false, Some(width));
+            let about = shown.lines().next().unwrap().find("ABOUT").unwrap();
+            assert!(usize::from(width) - about >= ABOUT_MIN, "{width}: {shown}");
+            assert!(shown.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}: {shown}");
+            assert_eq!(SPARE.iter().filter(|name| !shown.contains(&title(name))).count(), lost, "{width}: {shown}");
+        }
+        let narrow = table_within(&jobs, false, Some(60));
+        assert_eq!(narrow.lines().count(), 2, "{narrow}");
+        assert!(narrow.contains("WORKER ID"), "{narrow}");
+    }
+
+    #[test]
+    fn an_instant_to_come_is_not_past() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
+        assert!(distance(now + 90_000).starts_with("in 1m"));
+        assert_eq!(distance(now - 90_500), "1m ago");
     }
 }

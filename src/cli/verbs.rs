@@ -49,6 +49,7 @@ const fn verb(
 /// Every verb, in the order of the help.
 pub static VERBS: &[Verb] = &[
     Verb {
+        alias: Some("submit"),
         missing: Missing::Make,
         ..verb(
             &["jobs", "create"],
@@ -73,12 +74,15 @@ pub static VERBS: &[Verb] = &[
             ],
         )
     },
-    verb(
-        &["jobs", "show"],
-        "jobs.get",
-        JOB,
-        &["errand jobs show 0197…", "errand jobs show 0197… --format json | jq .data.job.result"],
-    ),
+    Verb {
+        alias: Some("get"),
+        ..verb(
+            &["jobs", "show"],
+            "jobs.get",
+            JOB,
+            &["errand jobs show 0197…", "errand jobs show 0197… --format json | jq .data.job.result"],
+        )
+    },
     Verb {
         note: "Most workers need none of this: 'errand jobs worker run' claims, keeps the lease and reports.",
         ..verb(
@@ -136,6 +140,7 @@ pub static VERBS: &[Verb] = &[
     },
     verb(&["jobs", "stats"], "jobs.stats", None, &["errand jobs stats", "errand jobs stats --type agent-review"]),
     Verb {
+        alias: Some("submit"),
         missing: Missing::Make,
         ..verb(
             &["jobs", "batches", "create"],
@@ -148,6 +153,7 @@ pub static VERBS: &[Verb] = &[
         )
     },
     Verb {
+        alias: Some("get"),
         manner: Manner::Show,
         ..verb(
             &["jobs", "batches", "show"],

@@ -1,7 +1,7 @@
 //! Awaiting from the command line: one long call, and a bar that shows a batch meanwhile.
 //! It does not decide when the wait is over: the command does.
 
-use crate::api::{self, Client, Code, Command, Error, Names, Reply};
+use crate::api::{self, Call, Client, Code, Command, Error, Names, Reply, Waiting};
 use crate::value::Value;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -13,7 +13,8 @@ const BATCH_ID: &str = "batch-id";
 const REFRESH: Duration = Duration::from_millis(500);
 
 /// Waits, and makes an error of a wait that ended before what was awaited.
-pub fn ask(client: &dyn Client, command: &Command, args: Value) -> Reply {
+pub fn ask(client: &dyn Client, command: &'static Command, args: Value) -> Reply {
+    let waiting = Waiting::of(client, &Call { command, args: args.clone(), names: Names::Flag });
     let batch = match &args {
         Value::Map(entries) => {
             entries.iter().find(|(name, _)| name.as_str() == Some(BATCH_ID)).map(|(_, id)| id.clone())
@@ -24,17 +25,14 @@ pub fn ask(client: &dyn Client, command: &Command, args: Value) -> Reply {
         Some(batch) if std::io::stderr().is_terminal() => with_bar(client, command, args, &batch),
         _ => api::ask(client, command.name, args, Names::Flag),
     }?;
-    if reply.get("terminal") != Some(&Value::Bool(false)) {
+    let Some(waiting) = waiting.filter(|_| reply.get("terminal") == Some(&Value::Bool(false))) else {
         return Ok(reply);
-    }
-    let (name, state) = match (reply.get("job"), reply.get("batch")) {
-        (Some(job), _) => ("job", job),
-        (None, Some(batch)) => ("batch", batch),
-        (None, None) => return Ok(reply),
     };
-    let status = state.get("status").and_then(Value::as_str).unwrap_or("not terminal");
-    Err(Error::new(Code::AwaitTimeout, format!("{name} is still {status}, the wait was over first; it goes on"))
-        .with(name, state.clone()))
+    let state = ["job", "batch"].into_iter().find_map(|kind| reply.get(kind).map(|state| (kind, state.clone())));
+    match state {
+        Some((kind, state)) => Err(waiting.over(kind, state)),
+        None => Ok(reply),
+    }
 }
 
 /// Waits on another thread and shows the batch's counts here until the wait is over.

@@ -3,7 +3,8 @@
 
 use super::output::{Format, Screen, note};
 use super::place::{self, Missing};
-use super::{Ended, help, source};
+use super::{Ended, flags, help, source};
+use crate::api::{self, Call, Names};
 use crate::value::{MapBuilder, Value};
 use crate::worker::{self, Outcome, Program, Setup};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -102,17 +103,22 @@ fn setup(matches: &ArgMatches) -> Result<Setup, crate::api::Error> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let time = |name: &str| matches.get_one::<Duration>(name).copied().unwrap_or_default();
     let lease = time("lease-duration");
+    let shown = |time: Duration| api::duration_text(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
     if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
-        return Err(source::wrong("--lease-duration is out of bounds, 1s to 24h is allowed".into()));
+        return Err(source::wrong(format!("--lease-duration is {}; allowed: 1s to 24h", shown(lease))));
     }
     if time("poll-interval") < POLL_MIN {
-        return Err(source::wrong("--poll-interval is too short, 50ms and more is allowed".into()));
+        let poll = shown(time("poll-interval"));
+        return Err(source::wrong(format!("--poll-interval is {poll}; allowed: 50ms and more")));
     }
     let pairs = matches.get_many::<(String, String)>("label").unwrap_or_default();
+    let worker_id = text("worker-id").unwrap_or_else(worker::default_worker_id);
+    let job_type = text("type").unwrap_or_default();
+    check_claim(&job_type, &worker_id, text("batch-id"))?;
     Ok(Setup {
-        job_type: text("type").unwrap_or_default(),
+        job_type,
         handler: handler(matches)?,
-        worker_id: text("worker-id").unwrap_or_else(worker::default_worker_id),
+        worker_id,
         batch_id: text("batch-id"),
         labels: pairs.cloned().collect(),
         lease,
@@ -123,6 +129,16 @@ fn setup(matches: &ArgMatches) -> Result<Setup, crate::api::Error> {
         grace: time("grace"),
         api_key: place::api_key(matches)?,
     })
+}
+
+/// Checks what every claim will be made with, in the words of the flags and before anything is opened.
+fn check_claim(job_type: &str, worker_id: &str, batch_id: Option<String>) -> Result<(), api::Error> {
+    let Some(command) = api::command("jobs.claim") else { unreachable!("jobs are claimed by a command of the table") };
+    let given =
+        [("job-type", Some(job_type.to_owned())), ("worker-id", Some(worker_id.to_owned())), ("batch-id", batch_id)];
+    let given = given.into_iter().filter_map(|(name, value)| Some((Value::str(name), Value::from(value?))));
+    let call = Call { command, args: Value::Map(given.collect()), names: Names::Flag };
+    api::checked(&call).map(|_| ()).map_err(flags::in_words_of_flags)
 }
 
 fn handler(matches: &ArgMatches) -> Result<Program, crate::api::Error> {

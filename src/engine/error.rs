@@ -17,8 +17,9 @@ pub enum Error {
     NoBatch(String),
     #[error("batch is {0}, which does not allow cancel")]
     BatchEnded(&'static str),
-    #[error("idempotency key \"{0}\" was used for another submission")]
-    KeyTaken(String),
+    /// The key, and the job or batch that it made.
+    #[error("idempotency key \"{0}\" was used for another submission, which made \"{1}\"")]
+    KeyTaken(String, String),
     #[error("job would have {0} artifacts; at most {1} are allowed")]
     TooManyArtifacts(usize, usize),
     /// What is to be attached or done does not fit.

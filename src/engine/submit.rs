@@ -87,7 +87,7 @@ impl Work<'_> {
         let Some(key) = &submit.idempotency_key else { return Ok(None) };
         match self.tx.submission(&submit.workspace, key)? {
             Some(earlier) if earlier.digest == submit.digest => Ok(Some(earlier.id)),
-            Some(_) => Err(Error::KeyTaken(key.clone())),
+            Some(earlier) => Err(Error::KeyTaken(key.clone(), earlier.id)),
             None => Ok(None),
         }
     }

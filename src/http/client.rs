@@ -67,6 +67,8 @@ fn closed() -> Error {
 
 impl Client for Remote {
     fn call(&self, call: Call, done: Done) -> Answer {
+        let whereabouts = api::Whereabouts::of(self);
+        let done = Box::new(move |reply| done(whereabouts.named(reply)));
         self.try_call(call, done).unwrap_or_else(|error| Answer::Now(Reply::Err(error)))
     }
 

@@ -62,7 +62,8 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
     let mut handler = match Handler::start(&worker.setup.handler, &environment).await {
         Ok(handler) => handler,
         Err(e) => {
-            let message = format!("handler \"{}\" cannot be started: {e}", worker.setup.handler.path.display());
+            let hint = if is_no_program(&e) { " (no #! line?)" } else { "" };
+            let message = format!("handler \"{}\" cannot be started: {e}{hint}", worker.setup.handler.path.display());
             return Some(Verdict::fail("handler_start_failed", &message));
         }
     };
@@ -82,12 +83,26 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
     };
     match watch(around, lease, &mut handler, started).await {
         Err(e) => Some(Verdict::fail("handler_failed", &format!("handler cannot be waited for: {e}"))),
-        Ok((exit, None)) => Some(judge(exit.into(), result::read(&folder.result_file()), worker_info)),
+        Ok((exit, None)) => Some(judge(exit.into(), result_of(job, folder), worker_info)),
         Ok((exit, Some(why))) => {
             say(&format!("job {}: handler was stopped, {}", job.id, reason(why)));
-            judge_stopped(why, exit.into(), result::read(&folder.result_file()), worker_info)
+            judge_stopped(why, exit.into(), result_of(job, folder), worker_info)
         }
     }
+}
+
+/// What the handler left in its result file; what is ignored of it is said.
+fn result_of(job: &Job, folder: &JobFolder) -> result::Found {
+    let found = result::read(&folder.result_file());
+    for complaint in found.complaints() {
+        say(&format!("job {}: {complaint}", job.id));
+    }
+    found
+}
+
+/// Whether the system did not know how to run the file.
+fn is_no_program(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
 }
 
 fn setup_failed(error: &std::io::Error) -> Verdict {

@@ -1,6 +1,7 @@
 //! `result.json` as a handler left it: read with bounds, and edited atomically by the helpers.
 //! It does not decide what is reported.
 
+use crate::api::nearest;
 use crate::value::json;
 use rustix::fs::OFlags;
 use serde_json::{Map, Value};
@@ -11,6 +12,8 @@ use std::path::Path;
 
 /// The most that is read of a result: outputs, metrics, details and artifacts at their limits fit.
 pub const RESULT_BYTES_MAX: u64 = 16 << 20;
+
+const COMPLAINTS_MAX: usize = 5;
 
 /// The statuses that a result may have.
 pub const STATUSES: [&str; 5] = ["succeeded", "no_changes", "cancelled", "failed", "timed_out"];
@@ -23,6 +26,24 @@ pub enum Found {
     Object(Map<String, Value>),
     /// Something else; the text says what is wrong with it.
     Broken(String),
+}
+
+/// The keys that a result may have.
+pub const KEYS: [&str; 10] =
+    ["status", "summary", "outputs", "metrics", "artifacts", "workerInfo", "message", "code", "details", "retryable"];
+
+impl Found {
+    /// What is to be said of keys that nobody reads.
+    pub fn complaints(&self) -> Vec<String> {
+        let Found::Object(object) = self else { return Vec::new() };
+        let unknown = object.keys().filter(|key| !KEYS.contains(&key.as_str()));
+        let said = |key: &String| {
+            let meant = nearest(key, KEYS.into_iter());
+            let hint = meant.map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default();
+            format!("result.json has the unknown key {}, ignored{hint}", Value::from(key.as_str()))
+        };
+        unknown.map(said).take(COMPLAINTS_MAX).collect()
+    }
 }
 
 /// Reads a result file, whatever a handler may have put in its place.
@@ -147,6 +168,17 @@ mod tests {
         let pipe = folder.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         assert!(matches!(read(&pipe), Found::Broken(_)));
+    }
+
+    #[test]
+    fn unknown_keys_are_complained_about_with_the_one_that_was_meant() {
+        let found = found("{\"sumary\": \"s\", \"status\": \"succeeded\", \"zzzzzz\": 1}");
+        let expected = [
+            "result.json has the unknown key \"sumary\", ignored; did you mean \"summary\"?",
+            "result.json has the unknown key \"zzzzzz\", ignored",
+        ];
+        assert_eq!(found.complaints(), expected);
+        assert_eq!(Found::Nothing.complaints(), Vec::<String>::new());
     }
 
     #[test]

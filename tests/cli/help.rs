@@ -57,9 +57,8 @@ fn wrong_usage_ends_with_status_2_and_says_what_is_known() {
         (vec!["jobs", "worker", "run", "--type", "t"], "--handler"),
         (vec!["jobs", "worker", "run", "--type", "t", "--handler", "true", "--grace", "5 minutes"], "10s|duration"),
     ] {
-        let output = Place::new().errand(&args).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
-        let said = text(&output.stderr);
+        let error = Place::new().refusal(2, &args);
+        let said = error["message"].as_str().unwrap();
         assert!(word.split('|').any(|word| said.contains(word)), "{args:?}: {said}");
     }
 }

@@ -26,6 +26,27 @@ fn an_error_in_json_has_its_code_and_message_on_standard_output() {
 }
 
 #[test]
+fn arguments_that_cannot_be_read_are_an_error_like_any_other() {
+    let place = Place::new();
+    let error = place.refusal(2, &["jobs", "lst"]);
+    assert_eq!(error["code"], "invalid-argument");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with("unrecognized subcommand 'lst'") && message.contains("'list'"), "{message}");
+    let error = place.refusal(2, &["jobs", "create"]);
+    assert!(error["message"].as_str().unwrap().contains(": --type <TYPE>"), "{error}");
+    let output = place.errand(&["jobs", "create", "--format", "edn", "--typo", "t"]).output().unwrap();
+    assert!(
+        text(&output.stdout).starts_with("{:ok false, :error {:code \"invalid-argument\""),
+        "{}",
+        text(&output.stdout)
+    );
+    let output = place.errand(&["jobs", "create", "--format=text"]).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
+    assert!(text(&output.stderr).contains("Usage"), "{}", text(&output.stderr));
+    assert!(text(&succeeded(place.errand(&["jobs", "create", "--help"])).stdout).contains("Usage"));
+}
+
+#[test]
 fn edn_is_printed_where_it_is_asked_for() {
     let place = Place::new();
     place.create(&["--payload", "{\"a\": [1, \"x\"]}"]);

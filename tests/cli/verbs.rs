@@ -147,11 +147,15 @@ fn an_await_ends_with_the_job_or_with_status_6() {
         (&json!("await-timeout"), &json!("queued")),
         "{error}"
     );
+    let where_ = format!("workspace \"default\" of {}", place.store().display());
+    let said = format!("job \"{id}\" of type t is still queued after 50ms: no worker has taken it; it stays queued");
+    assert_eq!(error["message"], format!("{said} ({where_})"));
     let waiting = place.errand(&["jobs", "await", &id, "--timeout", "60s"]).stdout(Stdio::piped()).spawn().unwrap();
     place.ask(&["jobs", "cancel", &id]);
     let answer = json(&waiting.wait_with_output().unwrap().stdout);
     assert_eq!((&answer["data"]["terminal"], &answer["data"]["job"]["status"]), (&json!(true), &json!("cancelled")));
-    assert_eq!(place.refusal(4, &["jobs", "await", "absent"])["code"], "not-found");
+    let error = place.refusal(4, &["jobs", "await", "absent"]);
+    assert_eq!(error["message"], format!("job \"absent\" is unknown in {where_}"));
 }
 
 #[test]
@@ -226,4 +230,37 @@ fn stats_count_by_type_and_status() {
     assert!(stats.to_string().contains("queued"), "{stats}");
     let shown = place.errand(&["jobs", "stats", "--format", "text"]).output().unwrap();
     assert!(text(&shown.stdout).contains("queued"), "{}", text(&shown.stdout));
+}
+
+#[test]
+fn verbs_go_by_the_names_of_the_steps_ops_too() {
+    let place = Place::new();
+    let data = place.ask(&["jobs", "submit", "--type", "t"]);
+    let id = data["job"]["jobId"].as_str().unwrap();
+    assert_eq!(place.ask(&["jobs", "get", id])["job"]["jobId"], id);
+    let data = place.ask(&["jobs", "batches", "submit", "--type", "t", "--job", "{}"]);
+    let id = data["batch"]["batchId"].as_str().unwrap();
+    assert_eq!(place.ask(&["jobs", "batches", "get", id])["batch"]["batchId"], id);
+}
+
+#[test]
+fn a_workers_flags_are_checked_first_and_in_their_own_names() {
+    let place = Place::new();
+    let run = |more: &[&str]| {
+        let args = [&["jobs", "worker", "run", "--handler", "true"], more].concat();
+        place.refusal(2, &args)["message"].as_str().unwrap().to_owned()
+    };
+    let said = run(&["--type", "hs,py"]);
+    assert!(said.starts_with("--type is \"hs,py\"; allowed: "), "{said}");
+    assert_eq!(run(&["--type", "t", "--lease-duration", "500ms"]), "--lease-duration is 500ms; allowed: 1s to 24h");
+    assert_eq!(run(&["--type", "t", "--poll-interval", "1ms"]), "--poll-interval is 1ms; allowed: 50ms and more");
+    assert!(!place.store().exists());
+}
+
+#[test]
+fn another_submission_under_a_key_is_told_what_the_first_one_made() {
+    let place = Place::new();
+    let id = place.create(&["--idempotency-key", "k"]);
+    let error = place.refusal(5, &["jobs", "create", "--type", "other", "--idempotency-key", "k"]);
+    assert!(error["message"].as_str().unwrap().contains(&id), "{error}");
 }

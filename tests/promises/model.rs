@@ -450,7 +450,7 @@ fn kind(error: &Error) -> std::result::Result<No, ()> {
         Error::Refused(Refusal::LeaseLost) => Ok(No::LeaseLost),
         Error::Refused(Refusal::Status { .. }) | Error::Settled(_) | Error::BatchEnded(_) => Ok(No::Refused),
         Error::NoJob(_) | Error::NoBatch(_) => Ok(No::NotFound),
-        Error::KeyTaken(_) => Ok(No::KeyTaken),
+        Error::KeyTaken(..) => Ok(No::KeyTaken),
         _ => Err(()),
     }
 }

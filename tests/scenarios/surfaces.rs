@@ -252,10 +252,6 @@ impl Asked for Shell {
         let argv = self.argv(name, args)?;
         let output = self.folder.errand(&argv).output().expect("the program runs");
         let text = String::from_utf8(output.stdout).expect("it prints text");
-        if text.is_empty() {
-            assert_eq!(output.status.code(), Some(2), "{argv:?}: {}", String::from_utf8_lossy(&output.stderr));
-            return Some(Err(Told { code: "invalid-argument".into(), message: None, details: None }));
-        }
         let envelope = edn::read(&text).unwrap_or_else(|fault| panic!("{argv:?}: {fault}: {text}"));
         if let Some(data) = envelope.get("data") {
             assert!(output.status.success(), "{argv:?}");
@@ -266,6 +262,10 @@ impl Asked for Shell {
         let exit = api::CODES.iter().find(|row| row.name == code).map(|row| i32::from(row.exit));
         assert_eq!(output.status.code(), exit, "{argv:?}");
         let details = error.get("details").cloned();
+        if code == "invalid-argument" && details.as_ref().is_some_and(|details| details.get("usage").is_some()) {
+            // What the flags themselves rule out is told in words of their parser.
+            return Some(Err(Told { code, message: None, details: None }));
+        }
         if let ("await-timeout", Some(Value::Map(mut state))) = (&*code, details.clone()) {
             // To people an await that ended too early is an error; to programs it says so.
             state.push((Value::key("terminal"), Value::Bool(false)));

@@ -115,6 +115,8 @@ fn a_handler_that_cannot_start_fails_the_job() {
             (&json!("failed"), &json!("handler_start_failed")),
             "{job}"
         );
+        let hinted = job["error"]["message"].as_str().unwrap().contains("(no #! line?)");
+        assert_eq!(hinted, !content.starts_with("#!"), "{job}");
     }
 }
 

@@ -55,6 +55,18 @@ fn a_failure_that_a_handler_declares_is_reported() {
 }
 
 #[test]
+fn helpers_that_succeed_print_nothing_unless_a_form_is_asked_for() {
+    let place = Place::new();
+    let steps = ["progress --message m", "finish --summary s", "fail --message m", "finish --format json"];
+    let script: Vec<_> =
+        steps.iter().enumerate().map(|(index, step)| format!("errand jobs worker {step} > said{index}")).collect();
+    place.handled(&script.join("\n"));
+    let said = |index: usize| fs::read_to_string(place.path(&format!("said{index}"))).unwrap();
+    assert_eq!([said(0), said(1), said(2)], ["", "", ""]);
+    assert_eq!(json(said(3).as_bytes())["ok"], true);
+}
+
+#[test]
 fn what_helpers_wrote_earlier_is_kept_and_the_last_status_counts() {
     let job = Place::new().handled(
         "errand jobs worker finish --output a=1\nerrand jobs worker fail --message m\nerrand jobs worker finish --status no_changes --output b=two",

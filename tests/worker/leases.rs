@@ -21,7 +21,12 @@ fn a_job_of_a_killed_worker_is_claimed_again_after_its_lease() {
     assert_eq!((&job["status"], &job["attempt"]), (&json!("succeeded"), &json!(2)), "{job}");
     assert_eq!((&job["attempts"][0]["workerId"], &job["attempts"][1]["workerId"]), (&json!("doomed"), &json!("heir")));
     heir.drained();
+    let folders = || std::fs::read_dir(place.path("tmp")).unwrap().count();
+    assert_eq!(folders(), 1, "the files of a handler that outlives its worker stay");
     std::process::Command::new("kill").args(["-9", &orphan]).status().unwrap();
+    eventually("the orphan is gone", || !runs(&orphan));
+    place.work_once("./second.sh", &[]);
+    assert_eq!(folders(), 0, "what a killed worker left is removed by the next one");
 }
 
 #[test]

@@ -529,7 +529,7 @@ final class Encoder {
     }
 
     private CodecException refused(Object x) {
-        return invalid(x, Shown.kind(x) + " " + Shown.value(x) + " is nothing that EDN can hold", Shown.hint(x));
+        return invalid(x, Shown.kind(x) + " " + Shown.value(x) + " cannot be written as EDN", Shown.hint(x));
     }
 
     private CodecException invalid(Object x, String problem, String hint) {

@@ -17,8 +17,13 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -32,7 +37,8 @@ final class Library {
     private static final FileAttribute<?> PRIVATE_FOLDER =
         PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
 
-    private static final long KEPT_DAYS = 30;
+    /** Builds that are kept whatever their age, besides those of the last day: a JVM may be about to load one. */
+    private static final int KEPT = 3;
 
     private Library() { }
 
@@ -87,6 +93,7 @@ final class Library {
         makePrivate(folder);
         Path target = folder.resolve(name);
         if (isIntact(target, hash)) {
+            touch(folder);
             return target.toRealPath();
         }
         Path fresh = Files.createTempFile(folder, name, ".new");
@@ -100,24 +107,54 @@ final class Library {
         return target.toRealPath();
     }
 
-    /** Removes builds that were extracted long ago. A JVM that uses one keeps it: what is mapped stays. */
-    private static void prune(Path newest) {
-        FileTime bound = FileTime.from(Instant.now().minus(KEPT_DAYS, ChronoUnit.DAYS));
-        try (DirectoryStream<Path> folders = Files.newDirectoryStream(newest.getParent())) {
-            for (Path folder : folders) {
-                if (!folder.equals(newest) && Files.getLastModifiedTime(folder).compareTo(bound) < 0) {
-                    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
-                        for (Path file : files) {
-                            Files.delete(file);
-                        }
-                    }
-                    Files.delete(folder);
+    /**
+     * Removes builds but for the newest few and those of the last day. A JVM that uses one keeps it: what is mapped
+     * stays; one that loads it again extracts it again.
+     */
+    static void prune(Path newest) {
+        FileTime bound = FileTime.from(Instant.now().minus(1, ChronoUnit.DAYS));
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(newest.getParent(), Library::isBuild)) {
+            Map<Path, FileTime> times = new HashMap<>();
+            for (Path folder : all) {
+                if (!folder.equals(newest)) {
+                    times.put(folder, Files.getLastModifiedTime(folder, LinkOption.NOFOLLOW_LINKS));
+                }
+            }
+            List<Path> folders = new ArrayList<>(times.keySet());
+            folders.sort(Comparator.comparing(times::get, Comparator.reverseOrder()));
+            // The newest itself is the first of those that are kept.
+            for (Path folder : folders.subList(Math.min(KEPT - 1, folders.size()), folders.size())) {
+                if (times.get(folder).compareTo(bound) < 0) {
+                    remove(folder);
                 }
             }
         } catch (IOException | DirectoryIteratorException untidy) {
             // Another JVM may be at it too; what is left costs only space.
             System.getLogger("errand").log(System.Logger.Level.DEBUG, "old native libraries were not removed", untidy);
         }
+    }
+
+    /** Whether it is a folder that `extract` made: its name is a hash. */
+    private static boolean isBuild(Path path) {
+        return path.getFileName().toString().matches("[0-9a-f]{64}") && Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS);
+    }
+
+    /** Makes a folder the last to be removed. */
+    private static void touch(Path folder) {
+        try {
+            Files.setLastModifiedTime(folder, FileTime.from(Instant.now()));
+        } catch (IOException readOnly) {
+            System.getLogger("errand").log(System.Logger.Level.DEBUG, "use of the native library was not noted", readOnly);
+        }
+    }
+
+    private static void remove(Path folder) throws IOException {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
+            for (Path file : files) {
+                Files.delete(file);
+            }
+        }
+        Files.delete(folder);
     }
 
     /** The user's cache folder, or one of our own in the temporary folder where there is no home to write to. */

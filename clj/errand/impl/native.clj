@@ -277,6 +277,11 @@
                                  (when files
                                    (.release files))))))))
 
+(defn- named-functions
+  "Options in which a symbol stands for each function, so that the engine tells what is wrong with its key."
+  [options]
+  (update-vals options (fn [v] (if (or (fn? v) (var? v)) 'a-function v))))
+
 (defn open
   "Opens an engine on the database at `place`, or on the control plane at that address. `options` are those of
   errand.core/open."
@@ -289,7 +294,7 @@
         on-event (:on-event options)
         _ (when-not (or (nil? on-event) (ifn? on-event))
             (throw (invalid (str ":on-event is " (pr-str on-event) "; allowed: a function of one map") [:on-event])))
-        args (encode (assoc (dissoc options :on-event) :path (str place)) "options")
+        args (encode (assoc (named-functions (dissoc options :on-event)) :path (str place)) "options")
         ;; Only a database is a file that another copy of the library may hold.
         files (when (instance? Path place)
                 (register place))

@@ -201,6 +201,12 @@
           (recur more)
           outcome)))))
 
+(defn- named
+  "An exception by class and message, without its data."
+  [^Throwable thrown]
+  (short-text (str (.getName (class thrown)) (when-let [message (ex-message thrown)]
+                                               (str ": " message)))))
+
 (defn- failure-of
   "How an exception of a handler is reported."
   [^Throwable thrown]
@@ -215,26 +221,60 @@
              :details (cond-> {:exception (.getName (class thrown))}
                         where (assoc :at (str where))
                         (seq own) (assoc :data own)
-                        (ex-cause thrown) (assoc :cause (short-text (ex-cause thrown))))
+                        (ex-cause thrown) (assoc :cause (named (ex-cause thrown))))
              :retryable (true? (:errand/retryable data))}
       (some? (:errand/retry-after data)) (assoc :retry-after-ms (:errand/retry-after data)))))
 
 (def ^:private result-keys [:status :summary :outputs :metrics :artifacts])
+(def ^:private failure-keys [:status :message :code :details :retryable :artifacts])
+
+(def ^:private failures
+  "The statuses of a result that is a failure, with what is reported where the result says no more."
+  {"failed" {:code "handler_failed" :message "handler reported a failure"}
+   "timed_out" {:code "timed_out" :message "handler reported that it ran out of time"}})
 
 (defn- invalid-result [run message]
   (fail! run {:code "invalid_result" :message (short-text message)}))
 
 (defn- complete!
+  "Reports a result: a failure where its status is one. Gives :completed or :failed."
   [run result]
-  (if-let [unknown (seq (remove (set result-keys) (keys result)))]
-    (invalid-result run (str "result has the unknown keys " (printed (vec unknown)) "; " (str/join " " result-keys)
-                             " are allowed"))
-    (try
-      (settle! run "jobs.complete" result)
-      (catch clojure.lang.ExceptionInfo e
-        (if (bad-value? e)
-          (invalid-result run (ex-message e))
-          (throw e))))))
+  (let [status (:status result)
+        failure (failures (if (keyword? status) (name status) status))
+        allowed (if failure failure-keys result-keys)]
+    (if-let [unknown (seq (remove (set allowed) (keys result)))]
+      (do (invalid-result run (str "result" (when failure (str " with :status " (printed status)))
+                                   " has the unknown keys " (printed (vec unknown)) "; " (str/join " " allowed)
+                                   " are allowed"))
+          :failed)
+      (try
+        (if failure
+          (settle! run "jobs.fail" (merge failure (into {} (filter (comp some? val)) (dissoc result :status))))
+          (settle! run "jobs.complete" result))
+        (if failure :failed :completed)
+        (catch clojure.lang.ExceptionInfo e
+          (if (bad-value? e)
+            (do (invalid-result run (ex-message e))
+                :failed)
+            (throw e)))))))
+
+(defn- without-data
+  "What stands for an exception in the log: its ex-data may be huge, secret or without an end."
+  ^Throwable [^Throwable thrown]
+  (let [chain (take 20 (take-while some? (iterate ex-cause thrown)))
+        stand-in (fn [cause ^Throwable t]
+                   (let [text (named t)]
+                     (doto ^Throwable (proxy [Throwable] [(short-text (ex-message t)) cause]
+                                        (toString [] text))
+                       (.setStackTrace (.getStackTrace t)))))]
+    (if (some ex-data chain)
+      (reduce stand-in nil (reverse chain))
+      thrown)))
+
+(defn- log-thrown [{:keys [lease]} ^Throwable thrown]
+  (.log (System/getLogger "errand") System$Logger$Level/WARNING
+        (str "handler of job " (:job-id lease) " failed: " (short-text (or (ex-message thrown) (named thrown))))
+        (without-data thrown)))
 
 (defn- interrupted? [thrown]
   (or (instance? InterruptedException thrown)
@@ -257,13 +297,12 @@
         :released)
 
     thrown
-    (do (fail! run (failure-of thrown))
+    (do (log-thrown run thrown)
+        (fail! run (failure-of thrown))
         :failed)
 
     (or (nil? returned) (map? returned))
-    (if (= "failed" (:status (:job (complete! run (or returned {})))))
-      :failed
-      :completed)
+    (complete! run (or returned {}))
 
     :else
     (do (invalid-result run (str "handler returned a " (.getName (class returned))

@@ -395,6 +395,26 @@
 (defn- mode! [^File file text]
   (Files/setPosixFilePermissions (.toPath file) (java.nio.file.attribute.PosixFilePermissions/fromString text)))
 
+(deftest old-builds-of-the-library-are-removed-from-the-cache
+  (let [folder (fixtures/folder)
+        cache (doto (File. folder ".cache/errand") (.mkdirs) (mode! "rwx------"))
+        days-ago #(- (System/currentTimeMillis) (* % 24 60 60 1000))
+        build (fn [name age]
+                (let [dir (doto (File. ^File cache ^String name) (.mkdir))]
+                  (spit (File. dir "liberrand.so") "old")
+                  (.setLastModified dir (days-ago age))
+                  name))
+        hashes (mapv #(apply str (repeat 64 %)) "0123456")
+        [young a b c d] (map build hashes [0 2 3 4 5])
+        other (build "other" 9)]
+    (try
+      (output (clojure-process "(require (quote errand.core)) (errand.core/commands)" (str "-Duser.home=" folder)))
+      (let [left (set (.list ^File cache))]
+        (is (= #{young a other} (set (filter (set [young a b c d other]) left))))
+        (is (= 4 (count left)) "and the one in use"))
+      (finally
+        (fixtures/delete! folder)))))
+
 (deftest the-library-is-loaded-only-from-a-folder-that-is-ours-and-as-it-was-built
   (let [folder (fixtures/folder)
         load! #(str/trim (output (clojure-process "(require 'errand.core) (prn (count (errand.core/commands)))"

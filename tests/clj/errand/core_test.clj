@@ -225,3 +225,31 @@
              (set (remove #(re-find #"-(wal|shm|lock|wake)$" %) (seq (.list folder))))))
       (finally
         (fixtures/delete! folder)))))
+
+(deftest an-unknown-option-of-open-is-told-before-what-it-holds
+  (let [folder (fixtures/folder)
+        message (fn [options] (ex-message (thrown (errand/open (str folder "/jobs.db") options))))]
+    (try
+      (is (re-find #"^:on-evnt is unknown; did you mean :on-event\?" (message {:on-evnt println})))
+      (is (re-find #"^:api-kye is unknown" (message {:api-kye println})))
+      (is (re-find #"^:workspace is a-function; allowed: text" (message {:workspace println})))
+      (finally
+        (fixtures/delete! folder)))))
+
+(deftest a-wait-takes-its-bound-under-both-names-and-names-only-its-own-options
+  (with-engine [_]
+    (let [{:keys [job-id]} (errand/submit {:job-type "t"})]
+      (doseq [options [{:timeout "20ms"} {:timeout-ms 20} {:timeout-ms "20ms"}]]
+        (is (re-find #"^job \"[^\"]+\" of type t is still queued after 20ms: no worker has taken it; it stays queued \("
+                     (ex-message (thrown (errand/await-job job-id options))))))
+      (is (re-find #":timeout and :timeout-ms are both given"
+                   (ex-message (thrown (errand/await-job job-id {:timeout 1 :timeout-ms 1})))))
+      (let [message (ex-message (thrown (errand/await-job job-id {:tiemout "1s"})))]
+        (is (re-find #"did you mean :timeout\?" message))
+        (is (not (re-find #":op\b|:type\b" message)))))))
+
+(deftest what-cannot-be-stored-and-what-is-unknown-is-said-plainly
+  (with-engine [_]
+    (is (re-find #"cannot be written as EDN" (ex-message (thrown (errand/submit {:job-type "t" :payload {:f inc}})))))
+    (is (re-find #"did you mean :job-type\?" (ex-message (thrown (errand/submit {:type "t"})))))
+    (is (re-find #"^job \"absent\" is unknown in workspace \"default\" of /" (ex-message (thrown (errand/job "absent")))))))

@@ -42,7 +42,8 @@
     (is (= "handler_failed" (:code (:error (run-one (fn [_] (/ 1 0)))))))
     (is (= "handler_failed" (:code (:error (run-one (fn [_] (assert false)))))))
     (testing "data that cannot be stored is shown as text"
-      (let [job (run-one (fn [_] (throw (ex-info (apply str (repeat 100000 \x)) {:f inc :all (range)}))))]
+      (let [job (run-one (fn [_] (throw (ex-info (apply str (repeat 100000 \x)) {:f inc :all (range)}
+                                               (ex-info "why" {:all (range)})))))]
         (is (= "failed" (:status job)))
         (is (re-find #"xxx" (:message (:error job))))
         (is (string? (:printed (:details (:error job)))))))
@@ -249,3 +250,48 @@
                                [identity {:job-type "t" :poll-interval 0}]
                                [identity {:job-type "t" :engine "x.db"}]]]
       (is (= :invalid-argument (code (thrown (worker/stop! (worker/start! handler options))))) (pr-str options)))))
+
+(deftest a-handler-may-declare-a-failure-as-a-result
+  (with-engine [_]
+    (let [job (run-one (fn [_] {:status "failed" :message "no branch" :code "bad" :details {:line 3}}))]
+      (is (= "failed" (:status job)))
+      (is (= {:message "no branch" :code "bad" :details {:line 3}} (:error job))))
+    (is (= {:code "timed_out" :message "handler reported that it ran out of time"}
+           (:error (run-one (fn [_] {:status :timed_out})))))
+    (testing "only with such a status, and only what a failure holds"
+      (doseq [result [{:message "m"} {:status "succeeded" :code "c"} {:status "failed" :outputs 1}
+                      {:status "failed" :retryable "perhaps"}]]
+        (is (= "invalid_result" (:code (:error (run-one (constantly result))))) (pr-str result))))
+    (testing "retryable"
+      (is (= "queued" (:status (run-one (fn [_] {:status "failed" :message "busy" :retryable true}))))))))
+
+(deftest an-exception-of-a-handler-is-logged
+  (with-engine [_]
+    (let [records (atom [])
+          logger (java.util.logging.Logger/getLogger "errand")
+          handler (proxy [java.util.logging.Handler] []
+                    (publish [record] (swap! records conj record))
+                    (flush [])
+                    (close []))]
+      (.addHandler logger handler)
+      (try
+        (let [job (run-one (fn [_] (throw (ex-info "no repository" {}))))
+              ^java.util.logging.LogRecord record (first @records)]
+          (is (= java.util.logging.Level/WARNING (.getLevel record)))
+          (is (= (str "handler of job " (:job-id job) " failed: no repository") (.getMessage record)))
+          (is (= "no repository" (ex-message (.getThrown record)))))
+        (finally
+          (.removeHandler logger handler))))))
+
+(deftest a-worker-can-be-closed
+  (with-engine [_]
+    (let [stopped (with-open [worker (worker/start! (fn [_]) {:job-type "t"})]
+                    (:stopped worker))]
+      (is (true? (within stopped))))))
+
+(deftest an-unknown-option-is-told-with-the-one-that-was-meant
+  (with-engine [_]
+    (doseq [[given meant] {:type :job-type, :jobtype :job-type, :concurency :concurrency, :label :labels}]
+      (is (re-find (re-pattern (str "^" given " is unknown; did you mean " meant "\\?"))
+                   (ex-message (thrown (worker/start! identity {given "t"}))))))
+    (is (re-find #"^:colour is unknown \(allowed" (ex-message (thrown (worker/start! identity {:colour "t"})))))))
