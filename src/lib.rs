@@ -6,6 +6,7 @@
 //! - `job`     the rules: states, batches, retries, waits, limits; pure
 //! - `store`   rows in, rows out; SQLite
 //! - `engine`  read → decide → write; group commit, wake-ups, upkeep
+//! - `resource` what jobs produce: files, values under keys, tables; bytes by content hash
 //! - `api`     the table of commands, errors, the client
 //! - `http`    the control plane: server, keys, long polls; its client
 //! - `worker`  claim loop, handler process, job directory, helpers
@@ -18,6 +19,7 @@ pub mod engine;
 pub mod http;
 pub mod job;
 pub mod jvm;
+pub mod resource;
 pub mod store;
 pub mod value;
 pub mod worker;

@@ -25,19 +25,23 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Where each outside crate of Cargo.toml may be named: prefixes of paths below src/.
 const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["http/"]),
+    ("base64", &["api/resources.rs", "http/client/files.rs"]),
     ("bytes", &["http/"]),
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("getrandom", &["store/sqlite/mod.rs"]),
+    ("hmac", &["resource/link.rs"]),
     ("http_body_util", &["http/"]),
     ("hyper_util", &["http/"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["value/", "cli/"]),
     ("jni", &["jvm/"]),
+    ("mime_guess", &["resource/media.rs"]),
     ("notify", &["store/sqlite/mod.rs"]),
     ("num_bigint", &["value/"]),
     ("num_integer", &["value/"]),
+    ("object_store", &["resource/blobs.rs"]),
     ("prometheus", &["http/metrics.rs"]),
     ("reqwest", &["http/client"]),
     // The help only asks for its version.
@@ -45,16 +49,16 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustix", &["engine/clock.rs", "http/serving.rs", "store/sqlite/", "worker/"]),
     ("serde", &["cli/", "http/", "value/", "worker/"]),
     ("serde_json", &["cli/", "http/", "value/json.rs", "worker/"]),
-    ("sha2", &["engine/submit.rs", "engine/access.rs"]),
+    ("sha2", &["resource/", "engine/submit.rs", "engine/access.rs"]),
     ("strsim", &["api/"]),
     ("subtle", &["engine/access.rs"]),
     ("thiserror", &[""]),
-    ("tokio", &["http/", "worker/"]),
+    ("tokio", &["resource/blobs.rs", "http/", "worker/"]),
     ("tokio_rustls", &["http/"]),
     ("tower_http", &["http/"]),
     ("tracing", &["cli/serve.rs", "http/", "jvm/servers.rs"]),
     ("tracing_subscriber", &["cli/serve.rs", "jvm/servers.rs"]),
-    ("uuid", &["engine/", "http/", "value/", "worker/"]),
+    ("uuid", &["resource/blobs.rs", "engine/", "http/", "value/", "worker/"]),
 ];
 
 /// Files that may hold unsafe code.

@@ -36,7 +36,10 @@
 
   One process must have only one SQLite library on a database file: do not open it with another one (a JDBC driver,
   say) in this JVM."
-  (:require [errand.impl.native :as native])
+  (:require [clojure.edn :as edn]
+            [clojure.string :as str]
+            [errand.impl.native :as native]
+            [errand.impl.stream :as stream])
   (:import [errand.impl Engine Server]
            [java.util.concurrent CompletableFuture Executor ForkJoinPool]))
 
@@ -125,6 +128,10 @@
     :fallback-poll  how often to look for other processes' commits besides being woken by them, as a duration;
                     default \"1s\", false for never
     :busy-timeout   how long to wait for other processes that write, then :unavailable; default \"30s\"
+    :retention      how long ended jobs and batches are kept with what they produced, as a duration; default 30 days
+    :retention-by-type   {\"job-type\" \"1d\"}: types with times of their own. Both are remembered in the database
+    :prune-every    how often old ones are looked for; default \"1m\"
+    :resources      folder or s3:// URL for the bytes of files, remembered in the database; beside it by default
   of a control plane:
     :api-key        the key that it gave out
     :retry-for      how long a call is tried again while it cannot be reached or restarts, as a duration; default \"30s\",
@@ -586,6 +593,174 @@
   (with-engine (fn ([engine id] (revoke-key! engine id {}))
                  ([engine id opts] (:key (native/call engine "service_accounts.keys.revoke" (options opts {:key-id id})))))
     args))
+
+;; What jobs produce
+
+(defn ^{:errand/command "jobs.attach_kv"} attach-kv!
+  "Stores a value under a key of the job and records it on the job at once.
+
+    (attach-kv! job {:label \"totals\" :value {:files 3}})
+
+  `job` is what `claim!` gave. Gives the artifact, whose :resource-uri `resource` reads.
+
+    :label          required; an artifact of the same kind and label is replaced
+    :value          required; any value, at most 1 MiB
+    :key            the label when absent; another value under it is replaced
+    :kind           of the artifact, default \"kv\"
+    :content-type   default \"application/json\"
+    :ttl-seconds    after so many seconds it is not found any more
+
+  Throws :lease-lost when the job is no longer yours."
+  {:arglists '([job value] [engine job value])}
+  ([job value] (attach-kv! (current) job value))
+  ([engine job value] (:artifact (leased engine "jobs.attach_kv" job value))))
+
+(defn ^{:errand/command "jobs.attach_table"} attach-table!
+  "Stores rows in a table of the job and records it on the job at once.
+
+    (attach-table! job {:label \"findings\" :rows [{:file \"a.rs\" :line 3}] :index-fields [:file]})
+
+  Gives the artifact; `table-query` reads the rows. New fields are added as rows have them.
+
+    :label          required
+    :rows           required; 1 to 10000 maps
+    :table          name of the table among the job's; the label when absent
+    :write-mode     \"append\" (default), or \"upsert\": a row with the same key fields gets the new row's fields
+    :key-fields     what an upsert finds a row by
+    :index-fields   what queries are fast by
+    :schema-mode    \"flexible\"
+    :kind, :content-type   of the artifact
+
+  Throws :lease-lost when the job is no longer yours."
+  {:arglists '([job rows] [engine job rows])}
+  ([job rows] (attach-table! (current) job rows))
+  ([engine job rows] (:artifact (leased engine "jobs.attach_table" job rows))))
+
+(defn ^{:errand/command "resources.list"} list-resources
+  "Lists resources, newest first, a page at a time.
+
+    (list-resources {:job-id job-id})
+
+  Gives {:items [{:uri … :type … :content-type … :size-bytes …} …] :next-cursor …} as `list-jobs` does.
+
+    :type     only these: \"file\" \"kv\" \"table\"
+    :job-id   only this job's
+    :limit    1 to 1000, default 50
+    :cursor   :next-cursor of the page before"
+  ([] (list-resources (current) {}))
+  ([options] (if (native/engine? options)
+               (list-resources options {})
+               (list-resources (current) options)))
+  ([engine options] (native/call engine "resources.list" options)))
+
+(defn ^{:errand/command "resources.get"} resource-info
+  "Reads what is known of one resource.
+
+  Throws :not-found for an unknown one, one of another workspace, or one whose time is over."
+  ([uri] (resource-info (current) uri))
+  ([engine uri] (:resource (native/call engine "resources.get" {:uri uri}))))
+
+(defn- all-rows [engine uri]
+  (loop [rows []]
+    (let [page (native/call engine "resources.read" {:uri uri :offset (count rows) :limit 10000})
+          rows (into rows (:rows page))]
+      (if (and (:has-more page) (seq (:rows page)))
+        (recur rows)
+        rows))))
+
+(def ^:private text-type
+  #"(?i)text/.*|application/(json|xml|yaml|toml|javascript|x-sh|x-ndjson)\b.*|[^;]*\+(json|xml)\b.*")
+
+(defn ^{:errand/command "resources.read"} resource
+  "Reads the content of a resource: text, data, rows, or bytes as base64, a part at a time.
+
+    (resource \"res://v1/ws/default/result/kv/…\")          the value
+    (resource \"res://v1/ws/default/result/table/…\")       a vector of all rows; `table-query` gives some
+    (resource \"res://v1/ws/default/file/…\")               by its content type: a string for text, a value for EDN,
+                                                          else a java.io.InputStream, for with-open
+
+  Bytes of a file come to the stream a part at a time and are never in memory together.
+
+    :view     \"text\" for a string, \"base64\" for an InputStream, whatever the content type of a file is
+    :limit, :offset   one part only: the reply with :content, or :rows, and :has-more
+
+  Throws :not-found for an unknown resource, or one whose time is over."
+  {:arglists '([uri] [uri options] [engine uri] [engine uri options])}
+  [& args]
+  (with-engine
+    (fn ([engine uri] (resource engine uri {}))
+      ([engine uri opts]
+       (if (or (:limit opts) (:offset opts))
+         (native/call engine "resources.read" (options opts {:uri uri}))
+         (let [{:keys [type content-type]} (resource-info engine uri)
+               view (:view opts)]
+           (case type
+             "result/kv" (:content (native/call engine "resources.read" {:uri uri}))
+             "result/table" (all-rows engine uri)
+             (cond
+               (= "base64" view) (stream/of-file engine uri)
+               (or (= "text" view) (re-matches text-type content-type)) (slurp (stream/of-file engine uri) :encoding "UTF-8")
+               (str/starts-with? content-type "application/edn")
+               (edn/read-string {:default tagged-literal} (slurp (stream/of-file engine uri) :encoding "UTF-8"))
+               :else (stream/of-file engine uri)))))))
+    args))
+
+(defn ^{:errand/command "resources.table_query"} table-query
+  "Finds rows of a table.
+
+    (table-query uri {:where [[:severity \">=\" 3] [:file \"contains\" \".rs\"]] :sort [[:line \"desc\"]] :limit 20})
+
+  Gives {:rows [{…} …] :count n :page {:limit … :offset … :has-more …} :table-id … :table-name …}; :count is how many
+  rows are in this page.
+
+    :select   fields to give; all when absent
+    :where    conditions that all have to hold: [field operator value], the operators
+              = != < <= > >= in contains
+    :sort     fields in the order of their weight, [field \"asc\"|\"desc\"]
+    :limit    1 to 10000, default 100
+    :offset   how many rows to pass over"
+  {:arglists '([uri] [uri options] [engine uri] [engine uri options])}
+  [& args]
+  (with-engine (fn ([engine uri] (table-query engine uri {}))
+                 ([engine uri opts] (native/call engine "resources.table_query" (options opts {:uri uri}))))
+    args))
+
+(defn ^{:errand/command "resources.delete"} delete-resource!
+  "Removes a resource; artifacts that name it stay.
+
+  Throws :not-found for an unknown one."
+  ([uri] (delete-resource! (current) uri))
+  ([engine uri] (native/call engine "resources.delete" {:uri uri})))
+
+;; Keeping and removing
+
+(defn ^{:errand/command "jobs.retention"} retention!
+  "Tells how long what has ended is kept in the workspace, and sets what is given.
+
+    (retention! {:keep \"30d\" :by-type {\"agent-review\" \"1d\"}})
+
+  Gives {:keep-ms n :by-type {\"type\" n}}. It is remembered in the database, for all who open it.
+
+    :keep      for all types that have no time of their own; 30 days at first
+    :by-type   job types with times of their own, instead of those before"
+  ([] (retention! (current) {}))
+  ([options] (if (native/engine? options)
+               (retention! options {})
+               (retention! (current) options)))
+  ([engine options] (:retention (native/call engine "jobs.retention" options))))
+
+(defn ^{:errand/command "jobs.prune"} prune!
+  "Removes jobs, whole batches and their resources that ended longer ago than they are kept.
+
+  An open engine does this by itself every minute. Gives {:jobs n :batches n :resources n}.
+
+    :older-than   how long ago, as a duration; as they are kept (see `retention!`) when absent
+    :job-type     only this type"
+  ([] (prune! (current) {}))
+  ([options] (if (native/engine? options)
+               (prune! options {})
+               (prune! (current) options)))
+  ([engine options] (native/call engine "jobs.prune" options)))
 
 ;; Exploring
 

@@ -5,7 +5,7 @@ use super::args::Args;
 use super::command::Command;
 use super::error::{Code, Error};
 use crate::engine::{self, Now, Work};
-use crate::store::{Grant, Rows, WorkspaceCount};
+use crate::store::{Grant, Rows, WorkspaceCount, uri_parts};
 
 /// What a key may be made for. `workspace.full` is everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,7 @@ pub struct Allow {
     job_type: Option<String>,
     job_id: Option<String>,
     batch_id: Option<String>,
+    uri: Option<String>,
 }
 
 impl Allow {
@@ -102,7 +103,14 @@ impl Allow {
             job_type: args.maybe_string("job-type"),
             job_id: args.maybe_string("job-id"),
             batch_id: args.maybe_string("batch-id"),
+            uri: args.maybe_string("uri"),
         }
+    }
+
+    /// For what is done with a resource, or with none yet.
+    pub fn resource(caller: &Caller, scope: Scope, uri: Option<&str>) -> Allow {
+        let uri = Some(uri.unwrap_or_default().to_string());
+        Allow { caller: caller.clone(), scope, job_type: None, job_id: None, batch_id: None, uri }
     }
 
     pub fn check_in(&self, work: &mut Work) -> engine::Result<()> {
@@ -117,7 +125,7 @@ impl Allow {
         if grant.account.allowed_job_types.is_none() {
             return Ok(());
         }
-        if self.job_type.is_none() && self.job_id.is_none() && self.batch_id.is_none() {
+        if self.job_type.is_none() && self.job_id.is_none() && self.batch_id.is_none() && self.uri.is_none() {
             return may_type(&grant, None);
         }
         let workspace = &self.caller.workspace;
@@ -128,6 +136,13 @@ impl Allow {
         if let Some(batch_id) = &self.batch_id {
             let batch = rows.batch_by_id(batch_id)?.filter(|batch| batch.workspace_id == *workspace);
             types.extend(batch.map(|batch| batch.job_type));
+        }
+        if let Some((of, kind, id)) = self.uri.as_deref().and_then(uri_parts)
+            && of == workspace
+            && let Some(resource) = rows.resource_by_id(of, kind, id)?
+        {
+            // The first is the job that made it. What no job has yet is open to who knows its URI.
+            types.extend(rows.jobs_of_resource(resource.seq)?.into_iter().next().map(|(_, job_type)| job_type));
         }
         types.iter().try_for_each(|job_type| may_type(&grant, Some(job_type)))
     }

@@ -5,6 +5,7 @@ use super::command::{Command, Field, Kind, Names};
 use super::error::{Code, Error};
 use crate::engine::NewJob;
 use crate::job::{Growth, limits};
+use crate::resource::NewRow;
 use crate::store::{Artifact, Text};
 use crate::value::{MapBuilder, Value, camel, edn};
 
@@ -17,6 +18,9 @@ pub enum Arg {
     Open(Text),
     Jobs(Vec<NewJob>),
     Artifacts(Vec<Artifact>),
+    Names(Vec<String>),
+    Rows(Vec<NewRow>),
+    Keeps(Vec<(String, i64)>),
     Growth(Growth, Option<i64>),
     Words(Vec<String>),
 }
@@ -31,6 +35,11 @@ impl Arg {
             Arg::Words(words) => Value::Vector(words.iter().map(|word| Value::str(word.as_str())).collect()),
             Arg::Jobs(jobs) => Value::Vector(jobs.iter().map(job_value).collect()),
             Arg::Artifacts(all) => Value::Vector(all.iter().map(|one| Value::Text(one.artifact.clone())).collect()),
+            Arg::Names(names) => Value::Vector(names.iter().map(|name| Value::str(name.as_str())).collect()),
+            Arg::Rows(rows) => Value::Vector(rows.iter().map(|row| Value::Text(row.text.clone())).collect()),
+            Arg::Keeps(keeps) => {
+                Value::Map(keeps.iter().map(|(name, ms)| (Value::str(name.as_str()), Value::Int(*ms))).collect())
+            }
             Arg::Growth(growth, max) => growth_value(*growth, *max),
         }
     }
@@ -72,7 +81,9 @@ impl Args {
         let mut values = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let field = find(fields, key, names)?;
-            if matches!(value, Value::Nil) && field.name != "payload" {
+            if matches!(value, Value::Nil)
+                && !(matches!(field.kind, Kind::Open(_)) && matches!(field.name, "payload" | "value"))
+            {
                 continue;
             }
             let place = Place::root(names).key(field.name);
@@ -145,6 +156,27 @@ impl Args {
         match self.get("artifacts") {
             Some(Arg::Artifacts(artifacts)) => artifacts.clone(),
             _ => Vec::new(),
+        }
+    }
+
+    pub fn names(&self, name: &'static str) -> Option<Vec<String>> {
+        match self.get(name) {
+            Some(Arg::Names(names)) => Some(names.clone()),
+            _ => None,
+        }
+    }
+
+    pub fn rows(&self) -> Vec<NewRow> {
+        match self.get("rows") {
+            Some(Arg::Rows(rows)) => rows.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn keeps(&self, name: &'static str) -> Option<Vec<(String, i64)>> {
+        match self.get(name) {
+            Some(Arg::Keeps(keeps)) => Some(keeps.clone()),
+            _ => None,
         }
     }
 
@@ -311,6 +343,9 @@ pub fn check(kind: Kind, value: &Value, place: &Place) -> Result<Arg, Error> {
         Kind::Labels(max) => labels(value, max, place),
         Kind::Jobs => jobs(value, place),
         Kind::Artifacts => artifacts(value, place),
+        Kind::Names(max) => names(value, max, place),
+        Kind::Rows(max) => rows(value, max, place),
+        Kind::Keeps => keeps(value, place),
         Kind::Backoff => backoff(value, place),
         Kind::Words(allowed) => words(value, place, |item, place| word(item, allowed, place)),
         Kind::JobTypes => words(value, place, job_type),
@@ -593,6 +628,81 @@ pub fn kebab_keys(map: Value, known: &[&'static str]) -> Value {
     Value::Map(entries.into_iter().map(|(key, value)| (rename(key), value)).collect())
 }
 
+/// Names of fields: a vector of texts or keywords, or a lone one.
+fn names(value: &Value, max: usize, place: &Place) -> Result<Arg, Error> {
+    let items = match value {
+        Value::Vector(items) | Value::List(items) => items.as_slice(),
+        lone => std::slice::from_ref(lone),
+    };
+    if items.len() > max {
+        return Err(place.invalid(format!("has {} names; at most {max} are allowed", items.len())));
+    }
+    let mut names: Vec<String> = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let name = match item {
+            Value::Keyword(name) => name.to_string(),
+            other => match text(other, 1, limits::KEY_MAX, &place.index(index))? {
+                Arg::Text(text) => text,
+                _ => unreachable!("text is text"),
+            },
+        };
+        if names.contains(&name) {
+            return Err(place.invalid(format!("has \"{name}\" twice")));
+        }
+        names.push(name);
+    }
+    Ok(Arg::Names(names))
+}
+
+fn rows(value: &Value, max: usize, place: &Place) -> Result<Arg, Error> {
+    let allowed = format!("allowed: 1 to {} maps", limits::TABLE_CALL_ROWS_MAX);
+    let items = match tree(value, max, place)? {
+        Value::Vector(items) | Value::List(items) => items,
+        lone @ Value::Map(_) => vec![lone],
+        other => return Err(place.invalid(format!("is {}; {allowed}", kind_of(&other)))),
+    };
+    if items.is_empty() || items.len() > limits::TABLE_CALL_ROWS_MAX {
+        return Err(place.invalid(format!("has {} rows; {allowed}", items.len())));
+    }
+    let mut rows = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        let place = place.index(index);
+        if !matches!(item, Value::Map(_)) {
+            return Err(place.invalid(format!("is {}; allowed: a map", kind_of(&item))));
+        }
+        let text = edn::write(&item);
+        if text.len() > limits::TABLE_ROW_MAX {
+            return Err(place.too_large(text.len(), limits::TABLE_ROW_MAX));
+        }
+        rows.push(NewRow { fields: item, text: text.into() });
+    }
+    Ok(Arg::Rows(rows))
+}
+
+/// How long each job type is kept: a map of types to durations.
+fn keeps(value: &Value, place: &Place) -> Result<Arg, Error> {
+    let Value::Map(entries) = tree(value, limits::METADATA_MAX, place)? else {
+        return Err(place.invalid(format!("is {}; allowed: a map of job types to durations", kind_of(value))));
+    };
+    if entries.len() > limits::RETENTION_TYPES_MAX {
+        let max = limits::RETENTION_TYPES_MAX;
+        return Err(place.invalid(format!("has {} entries; at most {max} are allowed", entries.len())));
+    }
+    let mut keeps = Vec::with_capacity(entries.len());
+    for (key, value) in &entries {
+        let place = place.given(key);
+        let given = match key {
+            Value::Keyword(name) => Value::str(name.as_ref()),
+            other => other.clone(),
+        };
+        match (job_type(&given, &place)?, millis(value, 1, limits::RETENTION_MAX_MS, &place)?) {
+            (Arg::Text(job_type), Arg::Int(ms)) => keeps.push((job_type, ms)),
+            _ => unreachable!("a job type is text, and milliseconds are a number"),
+        }
+    }
+    Ok(Arg::Keeps(keeps))
+}
+
 fn backoff(value: &Value, place: &Place) -> Result<Arg, Error> {
     let entries = match value {
         Value::Map(entries) => entries,
@@ -633,7 +743,7 @@ fn number(value: &Value, place: &Place) -> Result<f64, Error> {
 }
 
 /// A value as an error shows it: short.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     let text = match value {
         Value::Str(text) => format!("{text:?}"),
         Value::Map(_) | Value::Vector(_) | Value::List(_) | Value::Set(_) => return kind_of(value).into(),

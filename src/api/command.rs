@@ -3,6 +3,7 @@
 
 use super::access::{SCOPES, Scope};
 use super::accounts;
+use super::resources;
 use super::run::{self, Run};
 use crate::job::limits;
 
@@ -58,6 +59,12 @@ pub enum Kind {
     Instant,
     /// Maps of artifacts, at most `limits::ARTIFACTS_MAX`, or a lone one.
     Artifacts,
+    /// Names of fields, at most so many, or a lone one.
+    Names(usize),
+    /// Maps, 1 to `limits::TABLE_CALL_ROWS_MAX` of them, of at most so many bytes of EDN text together.
+    Rows(usize),
+    /// A map of job types to durations.
+    Keeps,
     /// How the delay between scheduled checks grows: `:constant`, or `{:type … :factor … :max …}`.
     Backoff,
 }
@@ -76,7 +83,11 @@ pub enum Names {
 impl Command {
     /// Whether it can change durable state.
     pub fn mutates(&self) -> bool {
-        !matches!(self.run, Run::Read(_) | Run::Await(_))
+        match self.run {
+            Run::Read(_) | Run::Await(_) => false,
+            Run::Long(_) => self.name == "jobs.prune",
+            Run::Write(..) | Run::Renew(..) | Run::Claim(_) => true,
+        }
     }
 
     /// Whether it may wait for something to happen.
@@ -108,6 +119,7 @@ const MESSAGE: Kind = Kind::Message(limits::MESSAGE_MAX);
 const DETAILS: Kind = Kind::Open(limits::DETAILS_MAX);
 const LEASE: Kind = Kind::Millis(limits::LEASE_MIN_MS, limits::LEASE_MAX_MS);
 const WAIT: Kind = Kind::Millis(0, limits::WAIT_MAX_MS);
+const KEEP: Kind = Kind::Millis(1, limits::RETENTION_MAX_MS);
 const POSITIVE_WAIT: Kind = Kind::Millis(1, limits::WAIT_MAX_MS);
 
 const JOB_TYPE: Field = need("job-type", Kind::JobType, "which workers may take it");
@@ -133,6 +145,8 @@ const FANOUT_MAX: Field = may(
     "cap on jobs under lease at once within the batch, or within (root workflow, fan-out step)",
 );
 const LEASE_DURATION: Field = may("lease-duration", LEASE, "how long the lease lasts; 2m when absent");
+const LABEL: Field = need("label", KEY, "what the artifact is called; one of the same kind and label is replaced");
+const URI: Field = need("uri", Kind::Text(2 * limits::KEY_MAX), "the resource: res://v1/ws/…");
 const DETAILS_FIELD: Field = may("details", DETAILS, "the worker's own facts");
 const METRICS: Field = may("metrics", DETAILS, "numbers by name");
 const ARTIFACTS: Field = may("artifacts", Kind::Artifacts, "what was produced: maps with a kind and a label");
@@ -348,6 +362,121 @@ pub static COMMANDS: &[Command] = &[
         ],
         scope: Scope::JobsRead,
         run: Run::Read(run::list_batches),
+    },
+    Command {
+        name: "jobs.prune",
+        doc: "Removes jobs, whole batches and their resources that ended longer ago than they are kept.",
+        fields: &[
+            may("older-than", Kind::Millis(0, limits::RETENTION_MAX_MS), "how long ago; as they are kept when absent"),
+            may("job-type", Kind::JobType, "only this type"),
+        ],
+        scope: Scope::JobsManage,
+        run: Run::Long(resources::prune),
+    },
+    Command {
+        name: "jobs.retention",
+        doc: "Tells how long what has ended is kept in the workspace, and sets what is given.",
+        fields: &[
+            may("keep", KEEP, "for all types that have no time of their own; 30d at first"),
+            may("by-type", Kind::Keeps, "job types with times of their own, instead of those before"),
+        ],
+        scope: Scope::JobsManage,
+        run: Run::Write(run::Class::Urgent, resources::retention),
+    },
+    Command {
+        name: "jobs.attach_kv",
+        doc: "Stores a value under a key of the job and records it on the job at once.",
+        fields: &[
+            JOB_ID,
+            TOKEN,
+            LABEL,
+            need("value", Kind::Open(limits::KV_VALUE_MAX), "the value, any data"),
+            may("kind", NAME, "of the artifact; kv when absent"),
+            may("key", KEY, "the label when absent; another value under it is replaced"),
+            may("content-type", NAME, "application/json when absent"),
+            may("ttl-seconds", Kind::Int(1, limits::TTL_MAX_S), "after so many seconds it is not found any more"),
+        ],
+        scope: Scope::JobsWorker,
+        run: Run::Write(run::Class::Urgent, resources::attach_kv),
+    },
+    Command {
+        name: "jobs.attach_table",
+        doc: "Stores rows in a table of the job and records it on the job at once.",
+        fields: &[
+            JOB_ID,
+            TOKEN,
+            LABEL,
+            need(
+                "rows",
+                Kind::Rows(limits::TABLE_CALL_BYTES_MAX),
+                "1 to 10000 maps; their keys are the table's fields",
+            ),
+            may("kind", NAME, "of the artifact; table when absent"),
+            may("table", KEY, "the label when absent; rows go into the table of that name that the job has already"),
+            may(
+                "write-mode",
+                Kind::Word(&["append", "upsert"]),
+                "append when absent; upsert changes rows by key fields",
+            ),
+            may("schema-mode", Kind::Word(&["flexible"]), "flexible: new fields are added as rows have them"),
+            may("key-fields", Kind::Names(limits::TABLE_INDEXED_MAX), "what an upsert finds a row by"),
+            may("index-fields", Kind::Names(limits::TABLE_INDEXED_MAX), "what queries are fast by"),
+            may("content-type", NAME, "application/vnd.breyta.table+json when absent"),
+        ],
+        scope: Scope::JobsWorker,
+        run: Run::Write(run::Class::Urgent, resources::attach_table),
+    },
+    Command {
+        name: "resources.get",
+        doc: "Reads what is known of one resource.",
+        fields: &[URI],
+        scope: Scope::ResourcesRead,
+        run: Run::Read(resources::get),
+    },
+    Command {
+        name: "resources.list",
+        doc: "Lists resources, newest first, a page at a time.",
+        fields: &[
+            may("type", Kind::Word(&["file", "kv", "table"]), "only these"),
+            may("job-id", KEY, "only this job's"),
+            LIMIT,
+            CURSOR,
+        ],
+        scope: Scope::ResourcesRead,
+        run: Run::Read(resources::list),
+    },
+    Command {
+        name: "resources.read",
+        doc: "Reads the content of a resource: text, data, rows, or bytes as base64, a part at a time.",
+        fields: &[
+            URI,
+            may("view", Kind::Word(&["text", "base64"]), "how to give a file's bytes; by its content type when absent"),
+            may("limit", Kind::Int(1, limits::READ_BYTES_MAX), "how many bytes or rows; 1 MiB or 100 when absent"),
+            may("offset", Kind::Int(0, limits::FILE_BYTES_MAX as i64), "how many bytes or rows to pass over"),
+        ],
+        scope: Scope::ResourcesRead,
+        run: Run::Long(resources::read),
+    },
+    Command {
+        name: "resources.table_query",
+        doc: "Finds rows of a table.",
+        fields: &[
+            URI,
+            may("select", Kind::Names(limits::TABLE_FIELDS_MAX), "fields to give; all when absent"),
+            may("where", DETAILS, "conditions that all have to hold: [[\"field\", \"=\", value], …]"),
+            may("sort", DETAILS, "fields in the order of their weight: [[\"field\", \"desc\"], …]"),
+            may("limit", Kind::Int(1, limits::QUERY_ROWS_MAX), "how many rows at most; 100 when absent"),
+            may("offset", Kind::Int(0, limits::QUERY_OFFSET_MAX), "how many rows to pass over; 0 when absent"),
+        ],
+        scope: Scope::ResourcesRead,
+        run: Run::Read(resources::query_table),
+    },
+    Command {
+        name: "resources.delete",
+        doc: "Removes a resource; artifacts that name it stay.",
+        fields: &[URI],
+        scope: Scope::ResourcesWrite,
+        run: Run::Write(run::Class::Urgent, resources::delete),
     },
     Command {
         name: "service_accounts.create",

@@ -4,15 +4,17 @@
 use super::access::Caller;
 use super::command::Kind;
 use super::error::{Code, Error};
+use super::files::Files;
 use super::host::Host;
 use super::waiting::Whereabouts;
-use super::{Answer, COMMANDS, Call, Client, Done, Place};
+use super::{Answer, COMMANDS, Call, Client, Done, Place, remembered, sweep};
 use crate::engine::{Engine, Notice, Settings};
+use crate::resource::Blobs;
 use crate::store::{Sqlite, SqliteOptions};
 use crate::value::{MapBuilder, Value};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// Told of background trouble and of what the engine does by itself, as `{:event :message}`. It must not block.
@@ -31,6 +33,13 @@ pub struct OpenOptions {
     /// How long to wait for other writers, and for programs that hold an older schema.
     pub busy_timeout_ms: u64,
     pub on_event: Option<EventSink>,
+    /// A folder or an `s3://` URL for the bytes of files, remembered in the store; `<db>-files` where nobody said.
+    pub resources: Option<String>,
+    /// How long what has ended is kept in the workspace, remembered in the store; 30 days where nobody said.
+    pub retention_ms: Option<i64>,
+    pub retention_by_type: Option<Vec<(String, i64)>>,
+    /// How often old jobs are looked for.
+    pub prune_every_ms: u64,
 }
 
 impl Default for OpenOptions {
@@ -42,6 +51,10 @@ impl Default for OpenOptions {
             fallback_poll_ms: Some(1_000),
             busy_timeout_ms: 30_000,
             on_event: None,
+            resources: None,
+            retention_ms: None,
+            retention_by_type: None,
+            prune_every_ms: 60_000,
         }
     }
 }
@@ -50,7 +63,8 @@ impl Default for OpenOptions {
 pub fn open_fields() -> &'static [&'static str] {
     static OPEN: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         let fields = COMMANDS.iter().flat_map(|command| command.fields);
-        let kept = |kind| matches!(kind, Kind::Open(_) | Kind::Artifacts | Kind::Labels(_));
+        let kept =
+            |kind| matches!(kind, Kind::Open(_) | Kind::Artifacts | Kind::Labels(_) | Kind::Rows(_) | Kind::Keeps);
         let mut names: Vec<_> = fields.filter(|field| kept(field.kind)).map(|field| field.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -66,6 +80,7 @@ struct Opened {
     file: (u64, u64),
     durable: bool,
     engine: Weak<Engine>,
+    blobs: Arc<Blobs>,
 }
 
 /// Opens the store at `path`; two clients of one file in one process share one engine.
@@ -81,8 +96,8 @@ pub fn open_host(path: &Path, options: &OpenOptions) -> Result<Arc<Host>, Error>
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|opened| opened.engine.strong_count() > 0);
     let known = file_id(path).and_then(|file| open.iter().find(|opened| opened.file == file));
-    if let Some(engine) = known.and_then(|opened| opened.engine.upgrade()) {
-        let durable = known.is_some_and(|opened| opened.durable);
+    if let Some((opened, engine)) = known.and_then(|opened| Some((opened, opened.engine.upgrade()?))) {
+        let durable = opened.durable;
         if durable != options.durable {
             let level = |durable| if durable { "full" } else { "normal" };
             return Err(Error::new(
@@ -95,7 +110,9 @@ pub fn open_host(path: &Path, options: &OpenOptions) -> Result<Arc<Host>, Error>
                 ),
             ));
         }
-        return Ok(Arc::new(Host::new(engine, absolute(path))));
+        remembered::remember_retention(&engine, options)?;
+        remembered::refuse_other(&engine, path, options)?;
+        return Ok(Arc::new(Host::new(engine, opened.blobs.clone(), absolute(path))));
     }
     let sqlite = Sqlite::open(
         path,
@@ -107,11 +124,17 @@ pub fn open_host(path: &Path, options: &OpenOptions) -> Result<Arc<Host>, Error>
         },
     )?;
     let path = sqlite.path().to_path_buf();
-    let engine = Engine::start(Arc::new(sqlite), settings(options))?;
+    let mut settings = settings(options);
+    let known_blobs = Arc::new(OnceLock::new());
+    settings.after_prune = sweep::after_prune(known_blobs.clone(), settings.tell.clone());
+    let engine = Engine::start(Arc::new(sqlite), settings)?;
+    remembered::remember_retention(&engine, options)?;
+    let blobs = Arc::new(remembered::blobs(&engine, &path, options)?);
+    let blobs = known_blobs.get_or_init(|| blobs).clone();
     if let Some(file) = file_id(&path) {
-        open.push(Opened { file, durable: options.durable, engine: Arc::downgrade(&engine) });
+        open.push(Opened { file, durable: options.durable, engine: Arc::downgrade(&engine), blobs: blobs.clone() });
     }
-    Ok(Arc::new(Host::new(engine, path)))
+    Ok(Arc::new(Host::new(engine, blobs, path)))
 }
 
 fn file_id(path: &Path) -> Option<(u64, u64)> {
@@ -123,8 +146,11 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn settings(options: &OpenOptions) -> Settings {
-    let mut settings =
-        Settings { fallback_poll: options.fallback_poll_ms.map(Duration::from_millis), ..Settings::default() };
+    let mut settings = Settings {
+        fallback_poll: options.fallback_poll_ms.map(Duration::from_millis),
+        prune_every: Duration::from_millis(options.prune_every_ms),
+        ..Settings::default()
+    };
     if let Some(sink) = options.on_event.clone() {
         settings.tell = Arc::new(move |notice: Notice| {
             sink(MapBuilder::new().put("event", notice.event).put("message", notice.message).build());
@@ -156,6 +182,10 @@ impl Client for Embedded {
 
     fn workspace(&self) -> &str {
         &self.caller.workspace
+    }
+
+    fn files(&self) -> Result<Arc<dyn Files>, Error> {
+        Ok(Arc::new(self.host.files(&self.caller.workspace)?))
     }
 
     fn close(&self) {

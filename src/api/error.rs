@@ -163,6 +163,10 @@ impl From<engine::Error> for Error {
                 Error::new(Code::InvalidArgument, message)
             }
             engine::Error::NoAccount(_) | engine::Error::NoKey(_) => Error::new(Code::NotFound, message),
+            engine::Error::Invalid(_) => Error::new(Code::InvalidArgument, message),
+            engine::Error::NotFound(_) => Error::new(Code::NotFound, message),
+            engine::Error::TooLarge(_) => Error::new(Code::PayloadTooLarge, message),
+            engine::Error::Forbidden(_) => Error::new(Code::Refused, message),
             engine::Error::Conflict => Error::new(Code::Unavailable, message),
             engine::Error::Closed => Error::new(Code::Closed, "engine is closed; open it again"),
             engine::Error::Panicked(_) => Error::new(Code::Internal, message),

@@ -1,16 +1,19 @@
 //! One engine that answers for any caller: each call says for whom it is made.
 //! It does not know surfaces, nor what a command does.
 
-use super::access::{Allow, Caller};
+use super::access::{Allow, Caller, Scope};
 use super::args::{Args, Place, spell_key};
 use super::error::{Code, Error};
+use super::files::LocalFiles;
 use super::operation::Operation;
 use super::run::{ClaimAs, Reading, Run, claim_data, give_back};
 use super::{Answer, Call, Done, Pending, Reply};
 use crate::engine::{self, Bound, Engine, Ticket, Waited, Work};
 use crate::job::limits;
+use crate::resource::Blobs;
 use crate::value::Value;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,20 +21,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// An engine, and the calls that are made of it through this handle.
 pub struct Host {
     engine: Mutex<Option<Arc<Engine>>>,
+    blobs: Arc<Blobs>,
     path: PathBuf,
     pending: Arc<Slots>,
     draining: Arc<AtomicBool>,
 }
 
 impl Host {
-    pub(super) fn new(engine: Arc<Engine>, path: PathBuf) -> Host {
-        Host { engine: Mutex::new(Some(engine)), path, pending: Arc::default(), draining: Arc::default() }
+    pub(super) fn new(engine: Arc<Engine>, blobs: Arc<Blobs>, path: PathBuf) -> Host {
+        Host { engine: Mutex::new(Some(engine)), blobs, path, pending: Arc::default(), draining: Arc::default() }
     }
 
     /// Another handle to the same engine, with calls of its own; nothing once this one is closed.
     pub fn share(&self) -> Option<Host> {
         let engine = locked(&self.engine).clone()?;
-        Some(Host::new(engine, self.path.clone()))
+        Some(Host::new(engine, self.blobs.clone(), self.path.clone()))
     }
 
     /// The absolute path of the store.
@@ -41,6 +45,17 @@ impl Host {
 
     pub(super) fn engine(&self) -> Result<Arc<Engine>, Error> {
         locked(&self.engine).clone().ok_or_else(|| engine::Error::Closed.into())
+    }
+
+    /// The files of a workspace. Who may use them is to be asked before: `may`.
+    pub fn files(&self, workspace: &str) -> Result<LocalFiles, Error> {
+        Ok(LocalFiles { engine: self.engine()?, blobs: self.blobs.clone(), workspace: workspace.into() })
+    }
+
+    /// Refuses what a caller may not do with a resource, or with none yet.
+    pub fn may(&self, caller: &Caller, scope: Scope, uri: Option<&str>) -> Result<(), Error> {
+        let allow = Allow::resource(caller, scope, uri);
+        Ok(self.engine()?.read(|rows, now| allow.check(rows, now))?)
     }
 
     /// Runs a command for a caller without waiting: answers at once where nothing has to be waited for.
@@ -76,6 +91,22 @@ impl Host {
                     Some(result) => Answer::Now(now(result)),
                     None => self.pending.later(slot, None),
                 }
+            }
+            Run::Long(run) => {
+                engine.read(|rows, now| allow.check(rows, now))?;
+                let slot = self.pending.slot(done);
+                let tell = self.pending.teller(&slot, |_| ());
+                let files = self.files(&workspace)?;
+                let work = move || {
+                    let reply = catch_unwind(AssertUnwindSafe(|| run(&files, &args)));
+                    // The engine is let go of first: who is told may close it and open its file again.
+                    drop(files);
+                    tell(reply.unwrap_or_else(|_| Err(Error::new(Code::Internal, "command ended by a fault"))));
+                };
+                let started = std::thread::Builder::new().name("errand-command".into()).spawn(work);
+                started.map_err(|cause| Error::new(Code::Unavailable, format!("thread cannot be started: {cause}")))?;
+                drop(engine);
+                self.pending.later(slot, None)
             }
             Run::Claim(run) => {
                 if self.draining.load(Ordering::Relaxed) {
@@ -202,6 +233,7 @@ fn told(reply: Reply, draining: &AtomicBool) -> Reply {
 struct Slots {
     next: AtomicU64,
     slots: Mutex<HashMap<u64, Arc<Slot>>>,
+    closed: AtomicBool,
 }
 
 /// A caller that waits to be told; whoever takes `done` tells it.
@@ -247,6 +279,10 @@ impl Slots {
         if locked(&slot.done).is_none() {
             locked(&self.slots).remove(&slot.number);
         }
+        // Closed between the begin of the call and this: nobody else would end it.
+        if self.closed.load(Ordering::Relaxed) {
+            self.close();
+        }
         let slots = Arc::downgrade(self);
         Answer::Later(Pending(Box::new(move || {
             if let Some(slots) = slots.upgrade() {
@@ -257,6 +293,8 @@ impl Slots {
     }
 
     fn close(&self) {
+        // Before the lock, so that whoever takes it after this sees it.
+        self.closed.store(true, Ordering::Relaxed);
         let slots = std::mem::take(&mut *locked(&self.slots));
         for slot in slots.into_values() {
             if let Some(done) = slot.give_up() {

@@ -8,11 +8,15 @@ mod checked;
 mod command;
 mod embedded;
 mod error;
+mod files;
 mod host;
 mod operation;
 mod options;
+mod remembered;
+mod resources;
 mod run;
 mod step;
+mod sweep;
 mod view;
 mod waiting;
 
@@ -22,12 +26,14 @@ pub use checked::{Checked, Waits, checked, reply_data};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
 pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
 pub use error::{CODES, Code, CodeRow, Error};
+pub use files::{Begun, Bytes, FileReader, Files, Link, LocalFiles, NewFile, Upstream, content_type, uploaded};
 pub use host::Host;
 pub use options::RemoteOptions;
 pub use step::{STEP_OPS, StepOp, step};
 pub use waiting::{Waiting, Whereabouts};
 
 use crate::value::Value;
+use std::sync::Arc;
 
 pub use crate::engine::{new_secret, same_secret};
 
@@ -75,6 +81,11 @@ pub trait Client: Send + Sync {
 
     /// The workspace that this client speaks for.
     fn workspace(&self) -> &str;
+
+    /// The bytes of files, where this client can move them.
+    fn files(&self) -> Result<Arc<dyn Files>, Error> {
+        Err(Error::new(Code::InvalidArgument, "files cannot be moved here; allowed: a store or a control plane"))
+    }
 
     /// Ends every pending call with `closed` and lets go of the store. Later calls get `closed`. Idempotent.
     fn close(&self);

@@ -7,7 +7,18 @@ use super::error::Error;
 use crate::job::limits;
 use crate::value::Value;
 
-const LOCAL: [&str; 6] = ["workspace", ON_EVENT, "sync", "create?", "fallback-poll", "busy-timeout"];
+const LOCAL: [&str; 10] = [
+    "workspace",
+    ON_EVENT,
+    "sync",
+    "create?",
+    "fallback-poll",
+    "busy-timeout",
+    "resources",
+    "retention",
+    "retention-by-type",
+    "prune-every",
+];
 const REMOTE: [&str; 4] = ["workspace", ON_EVENT, "api-key", "retry-for"];
 /// A function of the surface's: it is known here, so that errors name it, and does not come here.
 const ON_EVENT: &str = "on-event";
@@ -30,7 +41,8 @@ impl Default for RemoteOptions {
 }
 
 impl OpenOptions {
-    /// Reads `{:workspace :sync :create? :fallback-poll :busy-timeout}`: `:sync` is "full" or "normal",
+    /// Reads `{:workspace :sync :create? :fallback-poll :busy-timeout :resources :retention :retention-by-type
+    /// :prune-every}`: `:sync` is "full" or "normal",
     /// `:fallback-poll` a duration or `false`. Namespaced keys are the caller's own.
     pub fn from_value(options: &Value) -> Result<OpenOptions, Error> {
         let mut read = OpenOptions::default();
@@ -45,6 +57,16 @@ impl OpenOptions {
                 ("fallback-poll", _) => read.fallback_poll_ms = Some(millis(value, &place)?),
                 ("busy-timeout", _) => read.busy_timeout_ms = millis(value, &place)?,
                 (ON_EVENT, _) => {}
+                ("resources", _) => read.resources = Some(text(Kind::Text(limits::KEY_MAX), value, &place)?),
+                ("retention", _) => match check(Kind::Millis(1, limits::RETENTION_MAX_MS), value, &place)? {
+                    Arg::Int(ms) => read.retention_ms = Some(ms),
+                    _ => unreachable!("milliseconds are a number"),
+                },
+                ("retention-by-type", _) => match check(Kind::Keeps, value, &place)? {
+                    Arg::Keeps(keeps) => read.retention_by_type = Some(keeps),
+                    _ => unreachable!("durations by type are such"),
+                },
+                ("prune-every", _) => read.prune_every_ms = millis(value, &place)?,
                 (name, _) => unreachable!("{name} is an option of a database"),
             }
         }

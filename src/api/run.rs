@@ -5,6 +5,7 @@ use super::Reply;
 use super::access::Allow;
 use super::args::Args;
 use super::error::{Code, Error};
+use super::files::LocalFiles;
 use super::operation::Operation;
 use super::view;
 pub use crate::engine::Class;
@@ -24,6 +25,8 @@ pub enum Run {
     Renew(Class, fn(&mut Work, &str, &Args) -> engine::Result<Value>),
     /// As a claim that may wait.
     Claim(fn(&str, &Args) -> Claim),
+    /// On a thread of its own, since it may take long.
+    Long(fn(&LocalFiles, &Args) -> Reply),
     /// As a wait for an end.
     Await(fn(&str, &Args) -> Await),
 }

@@ -1,6 +1,6 @@
 //! The six ops of `flow/step :job`: which command each runs, which keys it takes, how its reply is given back.
 
-use super::args::{Arg, Place, check, unknown_key};
+use super::args::{Arg, Place, check, shown, unknown_key};
 use super::command::{Kind, Names, command};
 use super::error::{Code, Error};
 use super::waiting::Waiting;
@@ -153,7 +153,7 @@ fn step_op(op: Option<&Value>, root: &Place) -> Result<&'static StepOp, Error> {
         Some(Value::Keyword(name)) => name,
         Some(Value::Str(name)) => name.strip_prefix(':').unwrap_or(name),
         Some(Value::Nil) | None => return Err(place.invalid(format!("is missing; allowed: {allowed}"))),
-        Some(_) => return Err(place.invalid(format!("is not a keyword or text; allowed: {allowed}"))),
+        Some(other) => return Err(place.invalid(format!("is {}; allowed: {allowed}", shown(other)))),
     };
     let found = STEP_OPS.iter().find(|op| op.name == given);
     found.ok_or_else(|| {

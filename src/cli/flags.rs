@@ -16,6 +16,8 @@ const NAMES: &[(&str, &str)] = &[
     ("wait-ms", "wait"),
     ("retry-after-ms", "retry-after"),
     ("jobs", "job"),
+    ("key-fields", "key-field"),
+    ("index-fields", "index-field"),
     ("capabilities", "scope"),
     ("allowed-job-types", "allowed-type"),
     ("service-account-id", "account"),
@@ -86,7 +88,8 @@ fn field_args(field: &'static Field, is_subject: bool) -> Vec<Arg> {
             vec![flag.value_name("WORD").required(field.required).value_parser(PossibleValuesParser::new(words))]
         }
         Kind::Labels(_) => vec![flag.value_name("NAME=VALUE").action(ArgAction::Append).value_parser(source::pair)],
-        Kind::Open(_) => open_args(field, flag, name),
+        Kind::Open(_) | Kind::Rows(_) | Kind::Keeps => open_args(field, flag, name),
+        Kind::Names(_) => vec![flag.value_name("FIELD").action(ArgAction::Append)],
         Kind::Artifacts => vec![flag.value_name("JSON").conflicts_with(file_id(field)), file_arg(field, name)],
         Kind::Jobs => vec![
             flag.value_name("JSON")
@@ -156,7 +159,10 @@ fn argument(field: &Field, matches: &ArgMatches) -> Result<Option<Value>, Error>
         Kind::Int(..) => matches.get_one::<i64>(field.name).map(|given| Value::Int(*given)),
         Kind::Millis(..) => matches.get_one::<String>(field.name).map(|given| millis(given)),
         Kind::Labels(_) => labels(field, matches)?,
-        Kind::Open(_) => open(field, name, matches)?,
+        Kind::Open(_) | Kind::Rows(_) | Kind::Keeps => open(field, name, matches)?,
+        Kind::Names(_) => matches
+            .get_many::<String>(field.name)
+            .map(|given| Value::Vector(given.map(|name| Value::str(name.as_str())).collect())),
         Kind::Artifacts => source::text(matches, field.name, name)?.map(|text| text.open()).transpose()?,
         Kind::Jobs => jobs(field, matches)?,
         Kind::Backoff => matches.get_one::<String>(field.name).map(|given| backoff(given)).transpose()?,

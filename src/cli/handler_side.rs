@@ -2,6 +2,7 @@
 //! It does not edit the result itself: `worker` does.
 
 use super::Ended;
+use super::attachments;
 use super::output::Screen;
 use super::place::{self, JOB_DIR, Missing, variable};
 use super::source::{self, Text, wrong};
@@ -13,28 +14,19 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value as Json};
 use std::path::PathBuf;
 
-const ATTACHMENTS: [(&str, &str); 3] = [
-    ("attach-file", "Attach a file to the job (follows with the control plane)"),
-    ("attach-kv", "Attach a value under a key to the job (follows with the control plane)"),
-    ("attach-table", "Attach rows of a table to the job (follows with the control plane)"),
-];
-
 /// The helpers, as commands.
 pub fn commands() -> Vec<Command> {
     let mut all = vec![state(), progress(), finish(), fail()];
-    all.extend(ATTACHMENTS.map(|(name, about)| {
-        let rest = Arg::new("rest").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true).hide(true);
-        Command::new(name).about(about).arg(rest)
-    }));
+    all.extend(attachments::commands());
     all
 }
 
-fn helper(name: &'static str, about: &'static str) -> Command {
+pub fn helper(name: &'static str, about: &'static str) -> Command {
     let dir = Arg::new("job-dir").long("job-dir").value_name("DIR").value_parser(value_parser!(PathBuf));
     Command::new(name).about(about).arg(dir.help("the job's directory; else $ERRAND_JOB_DIR, else $BREYTA_JOB_DIR"))
 }
 
-fn text(name: &'static str, help: &'static str) -> Arg {
+pub fn text(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name("TEXT").allow_hyphen_values(true).help(help)
 }
 
@@ -51,7 +43,7 @@ fn data(whole: &'static str, entry: &'static str, help: &'static str) -> [Arg; 2
     ]
 }
 
-fn words(name: &'static str, allowed: &[&'static str]) -> Arg {
+pub fn words(name: &'static str, allowed: &[&'static str]) -> Arg {
     Arg::new(name).long(name).value_name("WORD").value_parser(PossibleValuesParser::new(allowed.to_vec()))
 }
 
@@ -92,18 +84,13 @@ fn fail() -> Command {
 
 /// Runs a helper.
 pub fn run(name: &str, matches: &ArgMatches, screen: &Screen) -> Ended {
-    if ATTACHMENTS.iter().any(|(attachment, _)| *attachment == name) {
-        let text = format!(
-            "{name} needs a control plane, which this version cannot reach yet; put small results into finish --output"
-        );
-        return Err(wrong(text));
-    }
     let side = HandlerSide::at(job_dir(matches)?)?;
     match name {
         "state" => shown(screen, matches, side.state()?),
         "progress" => report(&side, matches, screen),
         "finish" => written(screen, matches, side.finish(finished(matches)?)?),
         "fail" => written(screen, matches, side.finish(failed(matches)?)?),
+        "attach-file" | "attach-kv" | "attach-table" => attachments::run(name, &side, matches, screen),
         _ => unreachable!("every helper is named here: {name}"),
     }
 }
@@ -168,7 +155,7 @@ fn silent(matches: &ArgMatches) -> bool {
     matches.get_one::<String>("format").is_none() && JOB_DIR.iter().any(|name| variable(name).is_some())
 }
 
-fn written(screen: &Screen, matches: &ArgMatches, data: Json) -> Ended {
+pub fn written(screen: &Screen, matches: &ArgMatches, data: Json) -> Ended {
     if silent(matches) { Ok(()) } else { shown(screen, matches, data) }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: argv to a command of the table, its reply for people or for pipes, an exit status.
 //! It does not know what a command does.
 
+mod attachments;
 mod flags;
 mod handler_side;
 mod help;

@@ -2,7 +2,7 @@
 //! It does not ask anything of them.
 
 use super::source;
-use crate::api::{self, Client, Code, Error, EventSink, Host, OpenOptions, RemoteOptions};
+use crate::api::{self, Client, Code, Error, Host, OpenOptions, RemoteOptions};
 use crate::http;
 use clap::{Arg, ArgMatches, value_parser};
 use std::path::{Path, PathBuf};
@@ -93,11 +93,11 @@ fn store(matches: &ArgMatches) -> Result<PathBuf, Error> {
 }
 
 /// Opens the store that the flags and the environment name, to serve it to others.
-pub fn serve(matches: &ArgMatches, missing: Missing, on_event: EventSink) -> Result<Arc<Host>, Error> {
+pub fn serve(matches: &ArgMatches, missing: Missing, options: OpenOptions) -> Result<Arc<Host>, Error> {
     let path = absolute(&store(matches)?)?;
     let made = missing == Missing::Make && !path.exists();
     let create = missing == Missing::Make;
-    let host = api::open_host(&path, &OpenOptions { create, on_event: Some(on_event), ..OpenOptions::default() })?;
+    let host = api::open_host(&path, &OpenOptions { create, workspace: workspace(matches), ..options })?;
     tell_made(made, &path);
     Ok(host)
 }

@@ -4,7 +4,7 @@
 use super::output::{Format, Screen, note, print};
 use super::place::{self, Missing};
 use super::{Ended, help, source};
-use crate::api::EventSink;
+use crate::api::{EventSink, OpenOptions};
 use crate::http::{ServeOptions, Server, TlsFiles};
 use crate::value::{MapBuilder, Value};
 use clap::builder::PossibleValuesParser;
@@ -39,6 +39,21 @@ pub fn command() -> Command {
                 .help("let in any token and none, on loopback addresses only: everybody on this machine may do all"),
         )
         .arg(
+            text("resources", "DIR|s3://BUCKET")
+                .help("where the bytes of files are kept, remembered in the store; beside it when never said"),
+        )
+        .arg(
+            text("retention", "DURATION").value_parser(source::duration).help(
+                "how long ended jobs are kept with their resources, remembered in the store; 30d when never said",
+            ),
+        )
+        .arg(
+            text("retention-type", "TYPE=DURATION")
+                .action(ArgAction::Append)
+                .value_parser(kept)
+                .help("the same for one job type; repeat for more"),
+        )
+        .arg(
             text("drain-time", "DURATION")
                 .default_value("6s")
                 .value_parser(source::duration)
@@ -64,7 +79,7 @@ pub fn run(matches: &ArgMatches, screen: &Screen) -> Ended {
         let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         tracing::warn!(event = text("event"), message = text("message"), "engine");
     });
-    let host = place::serve(matches, Missing::Make, sink)?;
+    let host = place::serve(matches, Missing::Make, store_options(matches, sink))?;
     let store = host.path().to_string_lossy().into_owned();
     let options = options(matches);
     let open = options.no_auth;
@@ -75,6 +90,25 @@ pub fn run(matches: &ArgMatches, screen: &Screen) -> Ended {
     }
     tell(&server, &store, screen)?;
     server.run_until_signalled()
+}
+
+/// How the store is opened: what is said of files and of how long things are kept is remembered in it.
+fn store_options(matches: &ArgMatches, sink: EventSink) -> OpenOptions {
+    let ms = |time: &Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let by_type = matches.get_many::<(String, Duration)>("retention-type");
+    OpenOptions {
+        on_event: Some(sink),
+        resources: matches.get_one::<String>("resources").cloned(),
+        retention_ms: matches.get_one::<Duration>("retention").map(ms),
+        retention_by_type: by_type.map(|given| given.map(|(name, time)| (name.clone(), ms(time))).collect()),
+        ..OpenOptions::default()
+    }
+}
+
+/// `type=duration`
+fn kept(text: &str) -> Result<(String, Duration), String> {
+    let (name, time) = source::pair(text)?;
+    Ok((name, source::duration(&time)?))
 }
 
 fn options(matches: &ArgMatches) -> ServeOptions {

@@ -34,6 +34,7 @@ pub enum Manner {
 
 const JOB: Option<&str> = Some("job-id");
 const BATCH: Option<&str> = Some("batch-id");
+const URI: Option<&str> = Some("uri");
 const ACCOUNT: Option<&str> = Some("service-account-id");
 
 const fn verb(
@@ -181,6 +182,64 @@ pub static VERBS: &[Verb] = &[
         alias: Some("ls"),
         ..verb(&["jobs", "batches", "list"], "jobs.batches.list", None, &["errand jobs batches list --status running"])
     },
+    verb(
+        &["jobs", "prune"],
+        "jobs.prune",
+        None,
+        &["errand jobs prune", "errand jobs prune --older-than 7d --type agent-review"],
+    ),
+    verb(
+        &["jobs", "retention"],
+        "jobs.retention",
+        None,
+        &["errand jobs retention", "errand jobs retention --keep 30d --by-type '{\"agent-review\": \"1d\"}'"],
+    ),
+    Verb {
+        note: HANDLER_NOTE,
+        ..verb(
+            &["jobs", "attach-kv"],
+            "jobs.attach_kv",
+            JOB,
+            &["errand jobs attach-kv 0197… --lease-token-file token --label report --value '{\"findings\": 3}'"],
+        )
+    },
+    Verb {
+        note: HANDLER_NOTE,
+        ..verb(
+            &["jobs", "attach-table"],
+            "jobs.attach_table",
+            JOB,
+            &["errand jobs attach-table 0197… --lease-token-file token --label findings --rows-file rows.json"],
+        )
+    },
+    Verb {
+        alias: Some("ls"),
+        ..verb(
+            &["jobs", "resources", "list"],
+            "resources.list",
+            None,
+            &["errand jobs resources list --job-id 0197…", "errand jobs resources list --type table"],
+        )
+    },
+    verb(
+        &["jobs", "resources", "show"],
+        "resources.get",
+        URI,
+        &["errand jobs resources show res://v1/ws/default/file/0197…"],
+    ),
+    verb(
+        &["jobs", "resources", "read"],
+        "resources.read",
+        URI,
+        &["errand jobs resources read res://…", "errand jobs resources read res://… --offset 1048576 --view base64"],
+    ),
+    verb(
+        &["jobs", "resources", "query"],
+        "resources.table_query",
+        URI,
+        &["errand jobs resources query res://… --where '[[\"severity\", \">=\", 3]]' --sort '[[\"file\", \"asc\"]]'"],
+    ),
+    verb(&["jobs", "resources", "delete"], "resources.delete", URI, &["errand jobs resources delete res://…"]),
     Verb {
         missing: Missing::Make,
         ..verb(
@@ -214,6 +273,9 @@ pub static VERBS: &[Verb] = &[
     verb(&["keys", "revoke"], "service_accounts.keys.revoke", Some("key-id"), &["errand keys revoke 0197…"]),
 ];
 
+const HANDLER_NOTE: &str =
+    "Inside a handler 'errand jobs worker attach-…' does this with nothing to know about the job.";
+
 const WAIT_NOTE: &str =
     "Exit status 0: it is terminal, its status says how it ended. Exit status 6: the wait was over first, it goes on.";
 
@@ -226,14 +288,16 @@ pub fn find(words: &[&str]) -> Option<&'static Verb> {
 pub fn jobs() -> Command {
     let mut jobs = Command::new("jobs").about("Submit, watch and work on jobs").long_about(super::help::JOBS);
     let mut batches = Command::new("batches").about("Many jobs that are submitted, awaited and cancelled as one");
+    let mut resources = Command::new("resources").about("What jobs produced: files, values and tables");
     for verb in VERBS {
         match verb.words {
             ["jobs", "batches", _] => batches = batches.subcommand(command(verb)),
+            ["jobs", "resources", _] => resources = resources.subcommand(command(verb)),
             ["jobs", ..] => jobs = jobs.subcommand(command(verb)),
             _ => {}
         }
     }
-    jobs.subcommand(batches)
+    jobs.subcommand(batches).subcommand(resources)
 }
 
 /// The verbs below these words.

@@ -22,6 +22,16 @@ pub enum Error {
     KeyTaken(String, String),
     #[error("job would have {0} artifacts; at most {1} are allowed")]
     TooManyArtifacts(usize, usize),
+    /// What is to be attached or done does not fit.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    TooLarge(String),
+    /// What there is already forbids it.
+    #[error("{0}")]
+    Forbidden(String),
     /// The caller's key does not allow it.
     #[error("{0}")]
     Denied(String),

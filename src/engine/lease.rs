@@ -162,7 +162,7 @@ impl Work<'_> {
             updated_at: self.now.wall_ms,
         };
         self.tx.put_progress(job.seq, &progress)?;
-        self.add_artifacts(job.seq, &report.artifacts)?;
+        self.add_artifacts(&job, &report.artifacts)?;
         self.held(job)
     }
 
@@ -175,7 +175,7 @@ impl Work<'_> {
     }
 
     /// Whether the token is the running attempt's; an attempt that another command settled is refused.
-    fn holds(&mut self, job: &Job, token: &str) -> Result<bool> {
+    pub(super) fn holds(&mut self, job: &Job, token: &str) -> Result<bool> {
         match self.holder(job, token)? {
             Holder::Current => Ok(true),
             Holder::Settled(_) => Err(Error::Settled(job.facts.status)),
@@ -196,11 +196,11 @@ impl Work<'_> {
     }
 
     /// Appends artifacts; one of the same kind and label is replaced.
-    pub(super) fn add_artifacts(&mut self, seq: i64, artifacts: &[Artifact]) -> Result<()> {
+    pub(super) fn add_artifacts(&mut self, job: &Job, artifacts: &[Artifact]) -> Result<()> {
         if artifacts.is_empty() {
             return Ok(());
         }
-        let mut known = self.tx.artifacts(seq)?;
+        let mut known = self.tx.artifacts(job.seq)?;
         for artifact in artifacts {
             let same = |other: &Artifact| {
                 artifact.label.is_some() && other.kind == artifact.kind && other.label == artifact.label
@@ -209,7 +209,8 @@ impl Work<'_> {
                 known.push(artifact.clone());
                 known.len() - 1
             });
-            self.tx.put_artifact(seq, position as i64, artifact)?;
+            self.tx.put_artifact(job.seq, position as i64, artifact)?;
+            self.refer(job, &artifact.artifact)?;
         }
         if known.len() > limits::ARTIFACTS_MAX {
             return Err(Error::TooManyArtifacts(known.len(), limits::ARTIFACTS_MAX));

@@ -2,12 +2,14 @@
 //! It does not know which database it stands on, nor which surface asks.
 
 mod access;
+mod attach;
 mod clock;
 mod commit;
 mod error;
 mod lease;
 mod operate;
 mod remember;
+mod retention;
 mod settle;
 mod submit;
 mod upkeep;
@@ -17,11 +19,13 @@ mod waiters;
 mod work;
 
 pub use access::{AccountChange, NewAccount, NewKey, account, authenticate, grant, new_secret, same_secret};
+pub use attach::Attaching;
 pub use clock::{Clock, Ids, Now, RandomIds, SystemClock};
 pub use commit::Class;
 pub use error::{Error, Result};
 pub use lease::{Claim, Directive, Held, Report};
 pub use remember::Named;
+pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
 pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
 pub use view::{BatchView, Depth, JobView};
@@ -55,6 +59,9 @@ pub struct Settings {
     pub fallback_poll: Option<Duration>,
     /// Whether the engine looks after leases and waiters by itself; tests with a clock of their own switch it off.
     pub upkeep: bool,
+    /// How often old jobs are looked for; with `upkeep` only.
+    pub prune_every: Duration,
+    pub after_prune: AfterPrune,
     pub tell: Tell,
 }
 
@@ -65,6 +72,8 @@ impl Default for Settings {
             ids: Arc::new(RandomIds),
             fallback_poll: Some(Duration::from_secs(1)),
             upkeep: true,
+            prune_every: Duration::from_secs(60),
+            after_prune: Arc::new(|_| {}),
             tell: Arc::new(|_| {}),
         }
     }
@@ -78,22 +87,28 @@ pub struct Engine {
     store: Arc<dyn Store>,
     committer: Arc<Committer>,
     upkeep: Arc<Upkeep>,
+    pruner: Arc<retention::Pruner>,
     readers: Mutex<Vec<Box<dyn Rows>>>,
 }
 
 impl Engine {
     /// Starts an engine on a store: sets the store's clock going, and the engine's own thread.
     pub fn start(store: Arc<dyn Store>, settings: Settings) -> Result<Arc<Engine>> {
-        let Settings { clock, ids, fallback_poll, upkeep: kept, tell } = settings;
+        let Settings { clock, ids, fallback_poll, upkeep: kept, prune_every, after_prune, tell } = settings;
         let offset_ms = set_clock(&*store, &*clock)?;
         let upkeep = Upkeep::new(fallback_poll);
         let after_commit = after_commit(store.clone(), upkeep.clone(), tell.clone());
         let committer = Arc::new(Committer::new(store.clone(), clock, ids, offset_ms, after_commit));
         if kept {
-            let started = upkeep.start(store.clone(), committer.clone(), tell);
-            started.map_err(|error| crate::store::Error::Unavailable(format!("thread cannot be started: {error}")))?;
+            let started = upkeep.start(store.clone(), committer.clone(), tell.clone());
+            started.map_err(no_thread)?;
         }
-        Ok(Arc::new(Engine { store, committer, upkeep, readers: Mutex::default() }))
+        let engine = Arc::new(Engine { store, committer, upkeep, pruner: Arc::default(), readers: Mutex::default() });
+        if kept {
+            let started = engine.pruner.start(Arc::downgrade(&engine), prune_every, after_prune, tell);
+            started.map_err(no_thread)?;
+        }
+        Ok(engine)
     }
 
     /// The present moment.
@@ -132,6 +147,7 @@ impl Engine {
 
     /// Ends every wait with `closed`, commits what is under way, and lets go of the store.
     pub fn close(&self) {
+        self.pruner.close();
         self.upkeep.close();
         self.committer.close();
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -142,6 +158,10 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    crate::store::Error::Unavailable(format!("thread cannot be started: {error}")).into()
 }
 
 /// What follows a commit: those who wait here are told, and other processes where it matters to them.

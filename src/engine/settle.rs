@@ -58,7 +58,7 @@ impl Work<'_> {
     fn record(&mut self, job: &Job, change: &Change, settle: &Settle) -> Result<Option<Text>> {
         match settle {
             Settle::Complete { summary, outputs, metrics, artifacts, worker_info, status: _ } => {
-                self.add_artifacts(job.seq, artifacts)?;
+                self.add_artifacts(job, artifacts)?;
                 // A job that is cancelled keeps the reason that it was cancelled for.
                 let before = match change.next.status {
                     Status::Cancelled => self.tx.outcome(job.seq)?,
@@ -75,7 +75,7 @@ impl Work<'_> {
                 Ok(None)
             }
             Settle::Fail { error, artifacts, .. } => {
-                self.add_artifacts(job.seq, artifacts)?;
+                self.add_artifacts(job, artifacts)?;
                 if change.next.status.is_terminal() {
                     let outcome = store::Outcome { error: Some(error.clone()), ..store::Outcome::default() };
                     self.tx.put_outcome(job.seq, &outcome)?;

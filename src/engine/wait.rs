@@ -136,7 +136,7 @@ impl Engine {
                 (Why::News, Ok((_, false))) => {
                     let number = engine.enter_await(id, bound, look.clone(), ticket, done, true);
                     // As at first: an end between this look and that may have been told while nobody waited.
-                    if !matches!(engine.look(&look), Ok((_, false)))
+                    if matches!(engine.look(&look), Ok((_, true)))
                         && let Some(call) = engine.upkeep.take(number)
                     {
                         call(Why::News);

@@ -3,12 +3,14 @@
 //! It does not know what a command does, nor which surface asks.
 
 mod answer;
+mod files;
 mod line;
 mod polls;
 mod runtime;
 mod under_way;
 
-use crate::api::{self, Answer, Call, Client, Code, Done, Error, Place, RemoteOptions, Reply, Waits};
+use crate::api::{self, Answer, Call, Client, Code, Done, Error, Files, Place, RemoteOptions, Reply, Waits};
+use files::RemoteFiles;
 use line::{Line, Said};
 use std::sync::Arc;
 use under_way::UnderWay;
@@ -30,6 +32,7 @@ pub fn connect(url: &str, options: RemoteOptions) -> Result<Arc<dyn Client>, Err
     }))
 }
 
+#[derive(Clone)]
 struct Remote {
     place: Place,
     workspace: String,
@@ -75,6 +78,13 @@ impl Client for Remote {
 
     fn workspace(&self) -> &str {
         &self.workspace
+    }
+
+    fn files(&self) -> Result<Arc<dyn Files>, Error> {
+        if self.under_way.is_closed() {
+            return Err(closed());
+        }
+        Ok(Arc::new(RemoteFiles(Arc::new(self.clone()))))
     }
 
     fn close(&self) {

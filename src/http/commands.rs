@@ -15,7 +15,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::task::block_in_place;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
+
+/// A body of more bytes is a large one.
+const LARGE_BYTES: usize = 2 << 20;
+/// How many times as long as one pause a whole body may take.
+const BODY_PAUSES: u32 = 10;
 
 pub async fn run(State(app): State<Shared>, Asked(caller): Asked, headers: HeaderMap, body: Body) -> Response {
     let form = Form::wanted(&headers);
@@ -23,6 +28,8 @@ pub async fn run(State(app): State<Shared>, Asked(caller): Asked, headers: Heade
         Ok(call) => call,
         Err(failure) => return failure.into_response(),
     };
+    // Many may wait long from here on: they keep no more than they need.
+    drop(headers);
     let command = call.command.name;
     let workspace = caller.workspace.clone();
     let reply = waiting::ask(&app, caller, call).await;
@@ -55,10 +62,16 @@ async fn read_body(app: &Shared, headers: &HeaderMap, mut body: Body) -> Result<
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }
+    let until = Instant::now() + app.body_time * BODY_PAUSES;
+    let mut turn = None;
     // What is announced is not yet there.
     let mut read = BytesMut::with_capacity(announced.unwrap_or(0).min(64 << 10));
     loop {
-        let frame = match timeout(app.body_time, body.frame()).await {
+        if read.len() > LARGE_BYTES && turn.is_none() {
+            turn = timeout_at(until, app.large_bodies.acquire()).await.ok();
+        }
+        let pause = until.min(Instant::now() + app.body_time);
+        let frame = match timeout_at(pause, body.frame()).await {
             Err(_) => {
                 let error = Error::new(Code::InvalidArgument, "body did not come in time");
                 return Err((error, Some(StatusCode::REQUEST_TIMEOUT)));

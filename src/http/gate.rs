@@ -50,6 +50,10 @@ impl FromRequestParts<Shared> for Asked {
 /// The caller that the headers of a request name.
 pub fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
     let workspace = named(headers, "workspace", NAME_MAX)?;
+    if let Some(name) = workspace.filter(|name| !is_plain(name)) {
+        let text = format!("workspace {name:?} is malformed; allowed: A-Z a-z 0-9 . _ : -, the first no dot");
+        return Err(Error::new(Code::InvalidArgument, text));
+    }
     let operation = named(headers, "operation-id", OPERATION_MAX)?;
     let token = token(headers);
     let caller = match (&app.gate.doors, token) {
@@ -59,6 +63,12 @@ pub fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
         (Doors::Keys(_), None) => return Err(Error::new(Code::Unauthenticated, "key is missing")),
     };
     Ok(Caller { operation: operation.map(String::from), wait_max_ms: Some(WAIT_MAX_MS), ..caller })
+}
+
+/// Whether a workspace's name can stand in a URL and in a path and mean only itself.
+fn is_plain(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:-".contains(&b);
+    !name.starts_with('.') && name.bytes().all(plain)
 }
 
 fn full(workspace: Option<&str>) -> Caller {

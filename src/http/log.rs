@@ -7,6 +7,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::time::Instant;
+use tracing::Instrument;
 
 /// What a route tells the log of what it did; it stands in the extensions of the response.
 #[derive(Clone)]
@@ -24,7 +25,8 @@ pub async fn request(State(app): State<Shared>, request: Request, next: Next) ->
     let id = plain_id(header_text(request.headers(), "x-request-id").unwrap_or_default()).to_string();
     let attempt =
         header_text(request.headers(), "x-breyta-operation-attempt").and_then(|text| text.parse::<u32>().ok());
-    let response = next.run(request).await;
+    let span = tracing::info_span!("request", id);
+    let response = next.run(request).instrument(span).await;
     let took = started.elapsed();
     let status = response.status().as_u16();
     let said = response.extensions().get::<Said>();

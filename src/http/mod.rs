@@ -3,11 +3,14 @@
 
 mod client;
 mod commands;
+mod files;
 mod form;
 mod gate;
 mod health;
 mod log;
 mod metrics;
+mod options;
+mod resources;
 mod server;
 mod serving;
 mod tls;
@@ -15,6 +18,7 @@ mod waiting;
 
 pub use client::{connect, is_url};
 pub use gate::Doors;
+pub use options::ServeOptions;
 pub use server::routes;
-pub use serving::{ServeOptions, Server};
+pub use serving::Server;
 pub use tls::TlsFiles;

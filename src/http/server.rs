@@ -2,11 +2,13 @@
 //! It does not know sockets: `serving.rs` does.
 
 use super::commands;
+use super::files;
 use super::form::{Failure, Form};
 use super::gate::{self, Gate};
 use super::health;
 use super::log;
 use super::metrics::Metrics;
+use super::resources;
 use crate::api::{Code, Error, Host};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -16,13 +18,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// The largest body of a command.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
+/// How many large bodies are held at once: others wait for their turn.
+pub const LARGE_BODIES_MAX: usize = 8;
 
 /// What all routes share.
 pub struct App {
@@ -33,6 +37,19 @@ pub struct App {
     pub draining: watch::Receiver<bool>,
     /// How long a body may pause.
     pub body_time: Duration,
+    /// Large bodies that may be held at once.
+    pub large_bodies: Semaphore,
+    /// How others reach the server, as it was told; without an end.
+    pub public_url: Option<String>,
+    pub scheme: &'static str,
+}
+
+impl App {
+    /// The beginning of absolute URLs on this server, as the client of a request knows it.
+    pub fn base_url(&self, headers: &HeaderMap) -> String {
+        let host = || header_text(headers, "host").unwrap_or("localhost");
+        self.public_url.clone().unwrap_or_else(|| format!("{}://{}", self.scheme, host()))
+    }
 }
 
 pub type Shared = Arc<App>;
@@ -44,6 +61,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn routes(app: Shared) -> Router {
     Router::new()
         .route("/api/commands", post(commands::run))
+        .merge(files::routes())
+        .merge(resources::routes())
         .merge(health::routes())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
@@ -80,4 +99,39 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 /// The headers of a request by name, as text.
 pub fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::to_bytes;
+
+    fn body(response: Response) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bytes = runtime.block_on(to_bytes(response.into_body(), 1 << 20)).unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_panic_is_an_internal_error_that_tells_nothing_of_it() {
+        let response = panicked(Box::new("a private thing"));
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let text = "{\"ok\":false,\"error\":{\"code\":\"internal\",\"message\":\"fault of ours; details are in the log of the server\"}}";
+        assert_eq!(body(response), text);
+    }
+
+    #[test]
+    fn every_code_has_its_status_and_its_name_in_both_forms() {
+        for row in crate::api::CODES {
+            let failure = |form| Failure { form, error: Error::new(row.code, "said"), status: None }.into_response();
+            let status = failure(Form::Json).status().as_u16();
+            assert_eq!(status, row.http.unwrap_or(503), "{}", row.name);
+            assert_eq!(failure(Form::Json).headers().contains_key(header::RETRY_AFTER), status == 503);
+            // An engine that was closed is not available; a bound that was reached is no failure over HTTP.
+            let name = if row.code == Code::Closed { "unavailable" } else { row.name };
+            let (json, edn) = (body(failure(Form::Json)), body(failure(Form::Edn)));
+            assert!(json.contains(&format!("{{\"ok\":false,\"error\":{{\"code\":\"{name}\"")), "{json}");
+            assert!(edn.contains(&format!("{{:ok false, :error {{:code \"{name}\"")), "{edn}");
+        }
+    }
 }

@@ -3,99 +3,26 @@
 
 use super::gate::{Doors, Gate};
 use super::metrics::Metrics;
-use super::server::{App, Shared, routes};
+use super::options::ServeOptions;
+use super::server::{App, LARGE_BODIES_MAX, Shared, routes};
 use super::tls::TlsFiles;
-use crate::api::{Args, Code, Error, Field, Host, Kind, Names};
-use crate::value::Value;
+use crate::api::{Code, Error, Host};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-
-/// How a server is run.
-#[derive(Clone, Debug)]
-pub struct ServeOptions {
-    /// Address and port; port 0 takes a free one.
-    pub listen: String,
-    pub tls: Option<TlsFiles>,
-    /// Any token, and none, opens every workspace: on loopback only.
-    pub no_auth: bool,
-    /// How others reach the server, where it stands behind a proxy.
-    pub public_url: Option<String>,
-    /// How long a request's head may take to come, and a connection may idle.
-    pub head_time: Duration,
-    /// How long a request's body may pause.
-    pub body_time: Duration,
-    /// How long workers are told to drain before the server ends, while any are connected.
-    pub drain_time: Duration,
-}
-
-impl Default for ServeOptions {
-    fn default() -> ServeOptions {
-        ServeOptions {
-            listen: "127.0.0.1:8383".into(),
-            tls: None,
-            no_auth: false,
-            public_url: None,
-            head_time: Duration::from_secs(60),
-            body_time: Duration::from_secs(30),
-            drain_time: Duration::from_secs(6),
-        }
-    }
-}
-
-const fn option(name: &'static str, kind: Kind, doc: &'static str) -> Field {
-    Field { name, kind, required: false, doc }
-}
-
-const PATH: Kind = Kind::Text(4096);
-
-/// The options of a server in a program, by name.
-static OPTIONS: [Field; 6] = [
-    option("listen", Kind::Text(256), "address and port; port 0 takes a free one"),
-    option("tls-cert", PATH, "file with the certificate chain, in PEM"),
-    option("tls-key", PATH, "file with its private key, in PEM"),
-    option("no-auth?", Kind::Bool, "let in any token and none, on loopback addresses only"),
-    option("public-url", PATH, "how others reach the server, where it stands behind a proxy"),
-    option("drain-time", Kind::Millis(0, 3_600_000), "how long connected workers are told to drain"),
-];
-
-impl ServeOptions {
-    /// Reads `{:listen :tls-cert :tls-key :no-auth? :public-url :drain-time}`; what is absent is as in `default`.
-    pub fn from_value(options: &Value) -> Result<ServeOptions, Error> {
-        let args = Args::of("options", &OPTIONS, options, Names::Clojure)?;
-        let default = ServeOptions::default();
-        let path = |name| args.maybe_text(name).map(std::path::PathBuf::from);
-        let tls = match (path("tls-cert"), path("tls-key")) {
-            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
-            (None, None) => None,
-            _ => {
-                let text = "one of :tls-cert and :tls-key is missing; both are needed";
-                return Err(Error::new(Code::InvalidArgument, text));
-            }
-        };
-        Ok(ServeOptions {
-            listen: args.maybe_string("listen").unwrap_or(default.listen),
-            tls,
-            no_auth: args.flag("no-auth?").unwrap_or(false),
-            public_url: args.maybe_string("public-url"),
-            drain_time: args.int("drain-time").map_or(default.drain_time, |ms| Duration::from_millis(ms as u64)),
-            ..default
-        })
-    }
-}
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -105,6 +32,8 @@ const FINISH_TIME: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often a draining server looks whether anybody is still connected.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
 /// HTTP/2 requests under way on one connection.
 const STREAMS_MAX: u32 = 4096;
 
@@ -131,7 +60,11 @@ impl Server {
     /// Starts to serve the engine behind `host`, which then is the server's own.
     pub fn start(host: Arc<Host>, options: ServeOptions) -> Result<Server, Error> {
         raise_open_files();
-        let listener = listen(&options.listen)?;
+        let runtime = runtime()?;
+        let listener = {
+            let _inside = runtime.enter();
+            listen(&options.listen)?
+        };
         let address = listener.local_addr().map_err(|cause| cannot(&options.listen, &cause))?;
         let doors = doors(&host, &options, address)?;
         let tls = options.tls.as_ref().map(TlsFiles::acceptor).transpose()?;
@@ -147,12 +80,16 @@ impl Server {
         let public_host = options.public_url.as_deref().and_then(host_of);
         let gate = Gate { doors, loopback: address.ip().is_loopback(), public_host };
         let metrics = Metrics::new().map_err(|cause| Error::new(Code::Internal, cause.to_string()))?;
-        let app = Arc::new(App { host, gate, metrics, draining, body_time: options.body_time });
-        let runtime = runtime()?;
-        let listener = {
-            let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(|cause| cannot(&options.listen, &cause))?
-        };
+        let app = Arc::new(App {
+            host,
+            gate,
+            metrics,
+            draining,
+            body_time: options.body_time,
+            large_bodies: Semaphore::new(LARGE_BODIES_MAX),
+            public_url: options.public_url.as_ref().map(|url| url.trim_end_matches('/').to_string()),
+            scheme,
+        });
         let serving = Serving { app, tls, options, stopped, drain };
         runtime.spawn(async move {
             serving.run(listener).await;
@@ -259,10 +196,18 @@ fn raise(stop: &mut Stop, to: Stop) -> bool {
     higher
 }
 
+/// Listens at the first address that the text names, with room for many that connect at once.
 fn listen(listen: &str) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(listen).map_err(|cause| cannot(listen, &cause))?;
-    listener.set_nonblocking(true).map_err(|cause| cannot(listen, &cause))?;
-    Ok(listener)
+    let address = listen.to_socket_addrs().map_err(|cause| cannot(listen, &cause))?.next();
+    let address = address.ok_or_else(|| cannot(listen, &std::io::ErrorKind::AddrNotAvailable.into()))?;
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A server that is started again need not wait for the connections of the one before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|cause| cannot(listen, &cause))
 }
 
 fn cannot(listen: &str, cause: &std::io::Error) -> Error {
@@ -318,7 +263,7 @@ struct Serving {
 }
 
 impl Serving {
-    async fn run(self, listener: tokio::net::TcpListener) {
+    async fn run(self, listener: TcpListener) {
         let graceful = Arc::new(GracefulShutdown::new());
         let connections = Connections {
             routes: routes(self.app.clone()),
@@ -384,7 +329,7 @@ struct Connections {
     tls: Option<TlsAcceptor>,
 }
 
-async fn accept(listener: &tokio::net::TcpListener, connections: &Arc<Connections>, graceful: &Arc<GracefulShutdown>) {
+async fn accept(listener: &TcpListener, connections: &Arc<Connections>, graceful: &Arc<GracefulShutdown>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {

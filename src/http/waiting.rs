@@ -3,6 +3,7 @@
 
 use super::server::Shared;
 use crate::api::{Answer, Call, Caller, Code, Error, Pending, Reply};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 
@@ -10,23 +11,23 @@ use tokio::task::block_in_place;
 pub async fn ask(app: &Shared, caller: Caller, call: Call) -> Reply {
     let (tell, told) = oneshot::channel();
     // Only what waits is needed again afterwards: the rest may be large.
-    let again = call.command.waits().then(|| (caller.clone(), call.clone()));
-    let gone = again.clone().map(|(caller, call)| (app.host.clone(), caller, call));
+    let again = call.command.waits().then(|| Arc::new((caller.clone(), call.clone())));
+    let gone = again.clone().map(|asked| (app.host.clone(), asked));
     let done = Box::new(move |reply| {
-        if let (Err(reply), Some((host, caller, call))) = (tell.send(reply), gone) {
-            host.undelivered(&caller, &call, &reply);
+        if let (Err(reply), Some((host, asked))) = (tell.send(reply), gone) {
+            host.undelivered(&asked.0, &asked.1, &reply);
         }
     });
     let pending = match block_in_place(|| app.host.call_as(&caller, call, done)) {
         Answer::Now(reply) => return reply,
         Answer::Later(pending) => pending,
     };
-    let Some((caller, call)) = again else {
+    let Some(asked) = again else {
         return told.await.unwrap_or_else(|_| Err(gone_error()));
     };
     let mut draining = app.draining.clone();
     let _counted = app.metrics.polling();
-    let mut waiting = Waiting { app: app.clone(), caller, call, pending: Some(pending), told: Some(told) };
+    let mut waiting = Waiting { app: app.clone(), asked, pending: Some(pending), told: Some(told) };
     tokio::select! {
         reply = waiting.reply() => reply,
         _ = draining.wait_for(|draining| *draining) => waiting.cut_short(),
@@ -40,8 +41,7 @@ fn gone_error() -> Error {
 /// A wait that is given up when it is dropped: then the client is gone.
 struct Waiting {
     app: Shared,
-    caller: Caller,
-    call: Call,
+    asked: Arc<(Caller, Call)>,
     pending: Option<Pending>,
     told: Option<oneshot::Receiver<Reply>>,
 }
@@ -62,7 +62,7 @@ impl Waiting {
         }
         match self.told.take().and_then(closed) {
             Some(reply) => reply,
-            None => block_in_place(|| self.app.host.without_waiting(&self.caller, &self.call)),
+            None => block_in_place(|| self.app.host.without_waiting(&self.asked.0, &self.asked.1)),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Drop for Waiting {
             pending.forget();
         }
         if let Some(reply) = self.told.take().and_then(closed) {
-            self.app.host.undelivered(&self.caller, &self.call, &reply);
+            self.app.host.undelivered(&self.asked.0, &self.asked.1, &reply);
         }
     }
 }

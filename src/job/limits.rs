@@ -45,6 +45,46 @@ pub const BACKOFF_MAX_MS: i64 = 300_000;
 
 pub const FANOUT_MAX: i64 = 1_000_000;
 
+/// A value under a key.
+pub const KV_VALUE_MAX: usize = 1 << 20;
+pub const TTL_MAX_S: i64 = 366 * 86_400;
+/// Rows of one attachment, and their bytes together.
+pub const TABLE_CALL_ROWS_MAX: usize = 10_000;
+pub const TABLE_CALL_BYTES_MAX: usize = 16 << 20;
+pub const TABLE_ROW_MAX: usize = 256 << 10;
+pub const TABLE_ROWS_MAX: i64 = 1_000_000;
+/// Names of fields that the rows of one table have together.
+pub const TABLE_FIELDS_MAX: usize = 1_000;
+/// Key and index fields of one table.
+pub const TABLE_INDEXED_MAX: usize = 16;
+/// A value in a key or index field, as it is encoded.
+pub const INDEXED_VALUE_MAX: usize = 1 << 10;
+/// Rows to which an index field can be added afterwards.
+pub const TABLE_REINDEX_MAX: i64 = 10_000;
+
+pub const QUERY_ROWS_DEFAULT: i64 = 100;
+pub const QUERY_ROWS_MAX: i64 = 10_000;
+pub const QUERY_FILTERS_MAX: usize = 32;
+pub const QUERY_OFFSET_MAX: i64 = TABLE_ROWS_MAX;
+/// Rows that are sorted without an index.
+pub const QUERY_SORTED_MAX: usize = 200_000;
+
+pub const FILE_BYTES_MAX: u64 = 4 << 30;
+pub const FILENAME_MAX: usize = 255;
+/// Bytes of a file that one read gives.
+pub const READ_BYTES_MAX: i64 = 1 << 20;
+/// How long an upload may take from its beginning.
+pub const UPLOAD_MS: i64 = 6 * 3_600_000;
+/// How long a download link works.
+pub const LINK_MS: i64 = 3_600_000;
+
+/// How long what has ended is kept.
+pub const RETENTION_DEFAULT_MS: i64 = 30 * 86_400_000;
+pub const RETENTION_MAX_MS: i64 = 3_660 * 86_400_000;
+pub const RETENTION_TYPES_MAX: usize = 1_000;
+/// Jobs, rows or cells that one transaction prunes.
+pub const PRUNE_JOBS: i64 = 100;
+pub const PRUNE_ROWS: i64 = 2_000;
 /// How long the first answer to an operation is kept.
 pub const OPERATION_KEPT_MS: i64 = 24 * 3_600_000;
 /// Scopes or job types in one list.

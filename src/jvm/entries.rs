@@ -168,7 +168,11 @@ pub extern "system" fn Java_errand_impl_Native_events0<'l>(
 ) -> JByteArray<'l> {
     let outcome = env.with_env(|env| -> jni::errors::Result<JByteArray<'l>> {
         let batch = QUEUE.next_batch();
-        env.byte_array_from_slice(&batch)
+        let given = env.byte_array_from_slice(&batch);
+        if given.is_err() {
+            QUEUE.refuse(&batch);
+        }
+        given
     });
     outcome.resolve::<ThrowRuntimeExAndDefault>()
 }

@@ -2,7 +2,7 @@
 //! events by the negated ticket of the `open` they belong to. It does not know who waits for a ticket.
 
 use super::request::write_reply;
-use crate::api::Reply;
+use crate::api::{Code, Error, Reply};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -48,6 +48,15 @@ impl Queue {
         out
     }
 
+    /// Answers the tickets of a batch that could not be handed over, so that nobody waits for ever.
+    pub fn refuse(&self, batch: &[u8]) {
+        for (ticket, length) in entries(batch).filter(|(ticket, _)| *ticket > 0) {
+            let message =
+                format!("reply of {length} bytes, or one beside it, does not fit into the memory of this JVM");
+            self.push(ticket, Err(Error::new(Code::Unavailable, message).with("outcome", "unknown")));
+        }
+    }
+
     fn wait(&self) -> (i64, Reply) {
         let mut entries = self.lock();
         loop {
@@ -64,21 +73,35 @@ impl Queue {
     }
 }
 
+/// Ticket and length of each reply in a batch.
+fn entries(batch: &[u8]) -> impl Iterator<Item = (i64, usize)> {
+    let mut rest = batch;
+    std::iter::from_fn(move || {
+        let (ticket, tail) = rest.split_first_chunk::<8>()?;
+        let (length, tail) = tail.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        rest = tail.get(length..)?;
+        Some((i64::from_be_bytes(*ticket), length))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::value::Value;
 
     fn tickets(batch: &[u8]) -> Vec<i64> {
-        let mut tickets = Vec::new();
-        let mut rest = batch;
-        while let Some((head, tail)) = rest.split_first_chunk::<12>() {
-            let (ticket, length) = head.split_first_chunk::<8>().expect("twelve bytes hold eight");
-            tickets.push(i64::from_be_bytes(*ticket));
-            let length: [u8; 4] = length.try_into().expect("twelve bytes less eight are four");
-            rest = &tail[u32::from_be_bytes(length) as usize..];
+        entries(batch).map(|(ticket, _)| ticket).collect()
+    }
+
+    #[test]
+    fn who_waits_for_a_batch_that_cannot_be_handed_over_is_told_so() {
+        let queue = Queue::new();
+        for ticket in [7, -3, 9] {
+            queue.push(ticket, Ok(Value::Nil));
         }
-        tickets
+        queue.refuse(&queue.next_batch());
+        assert_eq!(tickets(&queue.next_batch()), [7, 9], "events that belong to nobody's call are dropped");
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! Stores: rows in, rows out. A store carries what the engine decided; it does not know which change is legal.
 
+mod prune;
+mod resource;
 mod rows;
 mod sql;
 mod sqlite;
 
+pub use prune::{PruneRows, PruneTx};
+pub use resource::{
+    Cell, Range, Removed, Resource, ResourcePage, ResourceRows, ResourceTx, Table, TableRow, Upload, uri_parts,
+};
 pub use rows::{
     AccessKey, Account, Answered, Artifact, Attempt, Batch, Body, ClockRow, Count, Fanout, Grant, Job, OperationName,
     Outcome, Page, Progress, Queue, Submission, Text, WorkspaceCount,
@@ -62,7 +68,7 @@ pub trait Store: Send + Sync {
 }
 
 /// Reads. Outside a transaction each sees what is committed; between `hold` and `let_go` all see the same state.
-pub trait Rows: Send {
+pub trait Rows: ResourceRows + PruneRows + Send {
     fn hold(&mut self) -> Result<()>;
     fn let_go(&mut self) -> Result<()>;
 
@@ -125,7 +131,7 @@ pub trait Rows: Send {
 }
 
 /// A transaction: `begin`, writes, `commit`. Each operation within stands in a savepoint of its own.
-pub trait Tx: Rows {
+pub trait Tx: Rows + ResourceTx + PruneTx {
     fn begin(&mut self, patience: Patience) -> Result<()>;
     /// Makes it durable. After an error the outcome is unknown and the transaction is over.
     fn commit(&mut self) -> Result<()>;

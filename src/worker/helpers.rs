@@ -12,7 +12,7 @@ const REDACTED: &str = "[redacted]";
 
 /// The files of a running job, and what can be done with them.
 pub struct HandlerSide {
-    folder: JobFolder,
+    pub(super) folder: JobFolder,
 }
 
 /// The end that a handler declares: what is absent stays as it is in the result.
@@ -106,7 +106,7 @@ fn over(before: Value, after: Value) -> Value {
     }
 }
 
-fn read(path: &Path) -> Result<Value, Error> {
+pub(super) fn read(path: &Path) -> Result<Value, Error> {
     let name = path.display();
     let bytes = std::fs::read(path).map_err(|e| match e.kind() {
         ErrorKind::NotFound => Error::new(Code::NotFound, format!("file \"{name}\" does not exist")),

@@ -2,6 +2,7 @@
 //! alive, and reports how it ended. It speaks to a client in the names of JSON, as handlers do.
 //! It does not know argv, nor the rules about jobs: what it may do is what the client answers.
 
+mod attach;
 mod attempt;
 mod calls;
 mod claim;
@@ -18,6 +19,7 @@ mod settle;
 mod verdict;
 mod watch;
 
+pub use attach::AttachFile;
 pub use helpers::{Finish, HandlerSide, pairs_over};
 pub use program::{Program, own_path};
 pub use run::{Outcome, Setup, run};

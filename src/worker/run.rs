@@ -83,6 +83,15 @@ pub fn run(client: Arc<dyn Client>, setup: Setup) -> Result<Outcome, Error> {
     outcome
 }
 
+fn no_folder(error: std::io::Error) -> Error {
+    let place = std::env::temp_dir();
+    let place = place.display();
+    Error::new(
+        Code::InvalidArgument,
+        format!("worker cannot make its folder in \"{place}\": {error}; TMPDIR names a writable folder"),
+    )
+}
+
 fn broken(error: std::io::Error) -> Error {
     Error::new(Code::Internal, format!("worker cannot start: {error}"))
 }
@@ -99,7 +108,7 @@ pub struct Worker {
 
 async fn work(client: Arc<dyn Client>, setup: Setup) -> Result<Outcome, Error> {
     let program = own_path()?;
-    let folder = WorkerFolder::make(&program, setup.keep_job_dirs).map_err(broken)?;
+    let folder = WorkerFolder::make(&program, setup.keep_job_dirs).map_err(no_folder)?;
     let facts =
         Facts { worker_id: setup.worker_id.clone(), program, links: folder.links(), api_key: setup.api_key.clone() };
     let drain = drain_on_signals().map_err(broken)?;

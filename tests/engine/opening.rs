@@ -41,6 +41,14 @@ fn one_file_cannot_be_open_with_two_sync_levels() {
     assert!(error.message.contains("\"full\"") && error.message.contains("\"normal\""), "{}", error.message);
 }
 
+/// The names of what stands in a folder.
+fn names(folder: &std::path::Path) -> Vec<std::ffi::OsString> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    names
+}
+
 fn refused(path: &std::path::Path, create: bool) -> api::Error {
     let options = OpenOptions { create, busy_timeout_ms: 100, ..OpenOptions::default() };
     api::open(path, options).err().expect("it cannot be opened")
@@ -56,6 +64,7 @@ fn what_is_no_database_of_ours_is_told_and_left_alone() {
     assert_eq!(error.code, Code::InvalidArgument);
     assert!(error.message.contains("not a database"), "{}", error.message);
     assert_eq!(std::fs::read(&text).expect("a file"), before);
+    assert_eq!(names(store.folder()), ["notes.txt"]);
 
     let other = store.folder().join("other.db");
     let connection = rusqlite::Connection::open(&other).expect("a database");
@@ -63,6 +72,7 @@ fn what_is_no_database_of_ours_is_told_and_left_alone() {
     drop(connection);
     let error = refused(&other, true);
     assert!(error.message.contains("belongs to another program"), "{}", error.message);
+    assert_eq!(names(store.folder()), ["notes.txt", "other.db"]);
 }
 
 #[test]

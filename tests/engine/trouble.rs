@@ -2,7 +2,8 @@
 
 use crate::program::Place;
 use crate::support::{Store, ask, get, text};
-use errand::api::{self, Client, Code, OpenOptions};
+use errand::api::{self, Answer, Call, Client, Code, Names, OpenOptions, Reply};
+use errand::value::{Value, edn};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -11,16 +12,22 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks on a thread of its own: an answer that never comes fails the test instead of stopping it.
-fn asked(client: &Arc<dyn Client>, command: &'static str, args: &str) -> mpsc::Receiver<Result<String, Code>> {
+/// Asks without waiting: an answer that never comes fails the test instead of stopping it.
+fn asked(client: &Arc<dyn Client>, command: &str, args: &str) -> mpsc::Receiver<Result<String, Code>> {
     let (tell, told) = mpsc::channel();
-    let (client, args) = (client.clone(), args.to_string());
-    thread::spawn(move || {
-        let reply = ask(&*client, command, &args);
-        let status = |reply: &errand::value::Value| text(reply, &["job", "status"]).to_string();
-        // The test may have given up.
-        let _ = tell.send(reply.as_ref().map(status).map_err(|error| error.code));
-    });
+    let again = tell.clone();
+    let args = edn::read_open(args, api::open_fields()).expect("the test's own EDN");
+    let command = api::command(command).expect("it is in the table");
+    let call = Call { command, args, names: Names::Clojure };
+    let status = |reply: Reply| {
+        let status = |reply: &Value| text(reply, &["job", "status"]).to_string();
+        reply.as_ref().map(status).map_err(|error| error.code)
+    };
+    // In both cases the test may have given up.
+    match client.call(call, Box::new(move |reply| drop(tell.send(status(reply))))) {
+        Answer::Now(reply) => drop(again.send(status(reply))),
+        Answer::Later(_) => {}
+    }
     told
 }
 
@@ -84,4 +91,39 @@ fn trouble_that_stays_is_told_now_and_then_and_what_waited_goes_on_after_it() {
     other.execute_batch("ALTER TABLE away RENAME TO job").expect("nobody else writes");
     get(&*client, "jobs.cancel", &format!(r#"{{:job-id "{id}"}}"#));
     assert_eq!(told.recv_timeout(PATIENCE), Ok(Ok("cancelled".into())));
+}
+
+#[test]
+fn a_store_that_was_removed_or_replaced_takes_nothing_more() {
+    let store = Store::new();
+    let client = store.open();
+    get(&*client, "jobs.create", r#"{:job-type "t"}"#);
+    let away = store.folder().join("away.db");
+    std::fs::rename(store.path(), &away).expect("it is there");
+    for command in ["jobs.create", "jobs.list"] {
+        let error = ask(&*client, command, r#"{:job-type "t"}"#).expect_err("the file is gone");
+        assert_eq!(error.code, Code::Unavailable);
+        assert!(error.message.contains("removed or replaced"), "{}", error.message);
+    }
+    std::fs::write(store.path(), "").expect("another file in its place");
+    ask(&*client, "jobs.create", r#"{:job-type "t"}"#).expect_err("it is another file");
+    assert_eq!(std::fs::read(store.path()).expect("a file"), b"");
+    std::fs::rename(&away, store.path()).expect("it is there");
+    assert_eq!(get(&*client, "jobs.stats", "{}").get("total"), Some(&1.into()));
+}
+
+#[test]
+fn closing_one_of_two_clients_ends_all_that_waits_on_it_however_they_meet() {
+    let store = Store::new();
+    let other = store.open();
+    let queued = get(&*other, "jobs.create", r#"{:job-type "t"}"#);
+    let wait = format!(r#"{{:job-id "{}" :interval "1h" :timeout-ms 300000}}"#, text(&queued, &["job", "job-id"]));
+    for _ in 0..300 {
+        let client = store.open();
+        let closing = client.clone();
+        let closed = thread::spawn(move || closing.close());
+        let told = asked(&client, "jobs.await", &wait);
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(Err(Code::Closed)));
+        closed.join().expect("it closes");
+    }
 }

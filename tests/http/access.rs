@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 fn some_args(fields: &[errand::api::Field]) -> Value {
     let required = fields.iter().filter(|field| field.required).map(|field| {
         let value = match field.kind {
-            Kind::Jobs => json!([{}]),
+            Kind::Jobs | Kind::Rows(_) => json!([{}]),
             Kind::Words(words) => json!([words[0]]),
             Kind::Int(min, _) | Kind::Millis(min, _) => json!(min),
             Kind::Open(_) => json!("x"),
@@ -75,7 +75,7 @@ fn a_key_of_one_workspace_sees_nothing_of_another() {
     assert_eq!(site.ask_as(&b.secret, "jobs.claim", claim).1["data"]["job"], Value::Null);
     let elsewhere = site.request("jobs.list", json!({})).bearer_auth(&b.secret).header("X-Breyta-Workspace", "a");
     assert_eq!(answer(elsewhere).0, 403);
-    let metrics = reqwest::blocking::Client::new().get(site.url("/metrics"));
+    let metrics = super::client().get(site.url("/metrics"));
     let seen = metrics.try_clone().unwrap().bearer_auth(&b.secret).send().unwrap().text().unwrap();
     assert!(seen.contains("workspace=\"b\"") && !seen.contains("workspace=\"a\""), "{seen}");
     assert!(!metrics.send().unwrap().text().unwrap().contains("errand_jobs"));
@@ -221,6 +221,15 @@ fn a_store_with_keys_has_no_token_of_the_run_and_one_without_is_for_this_machine
     assert_eq!(site.server.address().ip().to_string(), "0.0.0.0");
     let url = format!("http://127.0.0.1:{}/api/commands", site.server.address().port());
     let body = json!({"command": "jobs.list"}).to_string();
-    let ask = reqwest::blocking::Client::new().post(url).header("Content-Type", "application/json").body(body);
+    let ask = super::client().post(url).header("Content-Type", "application/json").body(body);
     assert_eq!(answer(ask.bearer_auth(&key.secret)).0, 200);
+}
+
+#[test]
+fn a_workspace_has_a_plain_name() {
+    let site = Site::new();
+    for name in ["..", ".x", "a/b", "a b", "a\\b", "%2e"] {
+        let request = site.request("jobs.list", json!({})).bearer_auth(site.token()).header("X-Errand-Workspace", name);
+        assert_eq!(answer(request).0, 400, "{name}");
+    }
 }

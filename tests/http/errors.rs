@@ -68,15 +68,15 @@ fn a_draining_server_is_unavailable_and_says_when_to_come_again() {
     assert_eq!((response.status().as_u16(), response.headers()["retry-after"].to_str().unwrap()), (503, "1"));
     let body: Value = serde_json::from_str(&response.text().unwrap()).unwrap();
     assert_eq!(body["error"]["code"], "unavailable");
-    assert_eq!(answer(reqwest::blocking::Client::new().get(site.url("/readyz"))).0, 503);
-    assert_eq!(answer(reqwest::blocking::Client::new().get(site.url("/healthz"))).0, 200);
+    assert_eq!(answer(super::client().get(site.url("/readyz"))).0, 503);
+    assert_eq!(answer(super::client().get(site.url("/healthz"))).0, 200);
     site.server.stop();
 }
 
 #[test]
 fn unknown_paths_methods_and_content_types_are_answered_in_json() {
     let site = Site::new();
-    let client = reqwest::blocking::Client::new();
+    let client = super::client();
     refused(&site, answer(client.get(site.url("/api/nothing"))), 404, "not-found");
     refused(&site, answer(client.get(site.url("/nothing"))), 404, "not-found");
     for method in ["GET", "PUT", "DELETE", "PATCH"] {
@@ -95,7 +95,7 @@ fn unknown_paths_methods_and_content_types_are_answered_in_json() {
 #[test]
 fn a_request_in_edn_is_answered_in_edn_and_accept_chooses() {
     let site = Site::new();
-    let client = reqwest::blocking::Client::new();
+    let client = super::client();
     let post = |body: &'static str| {
         let request = client.post(site.url("/api/commands")).bearer_auth(site.token());
         request.header("Content-Type", "application/edn").body(body)
@@ -120,7 +120,7 @@ fn a_request_in_edn_is_answered_in_edn_and_accept_chooses() {
 fn bodies_that_are_no_command_are_refused_with_their_place() {
     let site = Site::new();
     let post = |kind: &str, body: Vec<u8>| {
-        let request = reqwest::blocking::Client::new().post(site.url("/api/commands")).bearer_auth(site.token());
+        let request = super::client().post(site.url("/api/commands")).bearer_auth(site.token());
         answer(request.header("Content-Type", kind).header("Accept", "application/json").body(body))
     };
     let json = |body: &str| post("application/json", body.into());

@@ -2,6 +2,7 @@
 
 mod access;
 mod errors;
+mod files;
 mod operations;
 mod polls;
 mod program;
@@ -26,6 +27,11 @@ pub struct Site {
     client: reqwest::blocking::Client,
 }
 
+/// A plain client.
+pub fn client() -> reqwest::blocking::Client {
+    reqwest::blocking::Client::builder().timeout(PATIENCE).build().unwrap()
+}
+
 pub fn options() -> ServeOptions {
     ServeOptions { listen: "127.0.0.1:0".into(), drain_time: Duration::ZERO, ..ServeOptions::default() }
 }
@@ -42,7 +48,7 @@ impl Site {
     pub fn on(store: Store, options: ServeOptions) -> Site {
         let host = api::open_host(&store.path(), &OpenOptions::default()).unwrap();
         let server = Server::start(host, options).unwrap();
-        let client = reqwest::blocking::Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = client();
         Site { store, server, client }
     }
 

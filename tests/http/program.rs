@@ -56,7 +56,7 @@ impl Drop for Serving {
 }
 
 fn request(url: &str, key: &str, command: &str, args: Value) -> reqwest::blocking::RequestBuilder {
-    let client = reqwest::blocking::Client::builder().timeout(PATIENCE).build().unwrap();
+    let client = super::client();
     let body = json!({"command": command, "args": args}).to_string();
     client.post(format!("{url}/api/commands")).header("Content-Type", "application/json").bearer_auth(key).body(body)
 }
@@ -78,10 +78,10 @@ fn sigterm_drains_and_a_restart_loses_nothing() {
     let claim = request(&url, &token, "jobs.claim", json!({"jobType": "t", "workerId": "w", "waitMs": 30_000}));
     let wait = request(&url, &token, "jobs.await", json!({"jobId": id}));
     let (claimed, awaited) = (later(move || answer(claim)), later(move || answer(wait)));
-    let metrics = || reqwest::blocking::get(format!("{url}/metrics")).unwrap().text().unwrap();
+    let metrics = || super::client().get(format!("{url}/metrics")).send().unwrap().text().unwrap();
     eventually("both wait", || metrics().contains("errand_long_polls 2"));
     // The worker's connection is kept, so that there is somebody to be told.
-    let kept = reqwest::blocking::Client::new();
+    let kept = super::client();
     let beat = || {
         let body = json!({"command": "jobs.heartbeat", "args": lease}).to_string();
         let request = kept.post(format!("{url}/api/commands")).header("Content-Type", "application/json");
@@ -134,7 +134,7 @@ fn tokens_keys_and_payloads_are_in_no_log() {
     serving.ask("erk_wrong-key-is-private", "jobs.list", json!({}));
     let odd = request(&serving.url, &secret, "jobs.list", json!({})).header("X-Request-Id", "payload-is-private {}");
     answer(odd.header("X-Breyta-Operation-Attempt", "payload-is-private"));
-    reqwest::blocking::get(format!("{}/api/x?token=payload-is-private", serving.url)).unwrap();
+    super::client().get(format!("{}/api/x?token=payload-is-private", serving.url)).send().unwrap();
     serving.terminate();
     let log = serving.ended();
     assert!(log.contains("jobs.complete") && log.contains("\"status\":401"), "{log}");

@@ -168,9 +168,11 @@ pub fn wait_for_end(engine: &Arc<Engine>, job: &str) -> Receiver<Status> {
         let job = rows.job_by_id(&id)?.expect("the job is there");
         Ok((job.facts.status, job.facts.status.is_terminal()))
     };
-    let done = move |result: Result<(Status, bool)>| drop(told.send(result.expect("the wait ends well").0));
+    let done = move |result: Result<(Status, bool)>| {
+        told.send(result.expect("the wait ends well").0).ok();
+    };
     if let Waited::Now(result) = engine.await_end(job, Bound::after_ms(600_000, None), look, done) {
-        drop(again.send(result.expect("the wait ends well").0));
+        again.send(result.expect("the wait ends well").0).ok();
     }
     tell
 }

@@ -14,6 +14,7 @@ mod power;
 mod process;
 mod run;
 mod simulation;
+mod storm;
 mod threads;
 mod transitions;
 mod waking;

@@ -77,13 +77,23 @@ impl Model {
     pub fn step(&mut self, command: &Command, now: i64, answer: &Result<Answer>) -> std::result::Result<(), String> {
         let (got, expected) = (answer.as_ref().map_err(kind), self.expect(command, now, answer));
         match (got, expected) {
-            (Ok(_), Ok(Ok(()))) => Ok(()),
+            (Ok(_), Ok(Ok(()))) => self.told(command, answer),
             (Err(Ok(got)), Ok(Err(expected))) if got == expected => Ok(()),
             (_, Err(wrong)) => Err(format!("{command:?} at {now}: {wrong}")),
             (got, Ok(expected)) => Err(format!(
                 "{command:?} at {now}: the model says {expected:?}, the engine {:?}",
                 got.map_err(|_| answer)
             )),
+        }
+    }
+
+    /// What a worker is told with a reply: whether to stop, and for how long it has its lease.
+    fn told(&self, command: &Command, answer: &Result<Answer>) -> std::result::Result<(), String> {
+        let (Command::Heartbeat { job, .. } | Command::Progress { job, .. }) = command else { return Ok(()) };
+        let known = self.jobs.iter().find(|known| known.id == *job).map(|known| (known.cancel, known.lease_ms));
+        match answer {
+            Ok(Answer::Told { cancel, lease_ms }) if known == Some((*cancel, *lease_ms)) => Ok(()),
+            other => Err(format!("{command:?}: the worker is to be told {known:?}, and is told {other:?}")),
         }
     }
 
@@ -148,7 +158,9 @@ impl Model {
                     (false, true) => Err(No::Refused),
                     (false, false) => {
                         // Those that ended are left as they are.
-                        jobs.iter_mut().for_each(|job| drop(cancel(job)));
+                        for job in &mut jobs {
+                            cancel(job).ok();
+                        }
                         Ok(())
                     }
                 }

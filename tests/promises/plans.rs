@@ -7,9 +7,9 @@ use std::path::Path;
 
 /// Statements that read all of a table, each because that table is small or because that is what is asked.
 const SCANS: &[(&str, &str)] = &[
-    ("find_usable_key", "a store has few accounts, and it stops at the first that is found"),
     ("last_due", "begins at the end and reads one row"),
-    ("list_all_counts", "all counts are what is asked"),
+    ("list_job_types", "one row for each type and status, and every type is asked for"),
+    ("list_all_counts", "one row for each type and status, and all are asked for"),
 ];
 
 /// Name and text of every statement of `src/store/sql`, as `build.rs` makes them.

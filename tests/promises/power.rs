@@ -20,6 +20,8 @@ enum Step {
     Do(Command),
     /// A submission with a payload of so many bytes.
     Large(usize),
+    /// Somebody reads that job.
+    Look(&'static str),
     Restart,
 }
 
@@ -63,6 +65,9 @@ fn workload() -> Vec<Step> {
         Step::Do(Command::Sweep),                                                   // 18
         Step::Do(Command::CancelBatch { batch: "op1-000001".into() }),              // 19
         settle(at(8, 16), complete(Status::NoChanges, "nothing")),                  // 20
+        Step::Look("op6-000001"),
+        Step::Restart,
+        Step::Look("op0-000001"),
     ]
 }
 
@@ -108,6 +113,14 @@ impl Bench {
             Step::Do(command) => {
                 let command = command.clone();
                 self.write(number, move |work| command.run(work))
+            }
+            Step::Look(job) => {
+                let found = self.engine()?.read(|rows, _| {
+                    let job = rows.job_by_id(job)?;
+                    job.map(|job| rows.body(job.seq, true)).transpose().map_err(Error::from)
+                })?;
+                assert!(found.is_some_and(|body| body.payload.is_some()), "step {number}: the job is gone");
+                Ok(())
             }
             Step::Large(bytes) => {
                 let payload = format!("\"{}\"", "x".repeat(*bytes));
@@ -277,6 +290,31 @@ fn survives(fault: Fault, expected: &Expected) {
 fn a_write_sync_or_truncate_that_fails_is_told_and_can_be_done_again() {
     let expected = expected(true);
     points(expected.changes, 80).for_each(|point| survives(Fault::Broken(point), &expected));
+}
+
+/// A store that was being made when the power failed can be made again.
+#[test]
+fn a_store_that_is_being_made_survives_power_loss_at_any_write_sync_or_truncate() {
+    let make = |fault, chance| {
+        let folder = fast_folder();
+        let disk = disk::insert(folder.path(), fault, chance);
+        let (clock, ids) = (Arc::new(TestClock::new()), Arc::new(TestIds::new()));
+        let options = store::SqliteOptions { vfs: Some(disk::VFS), ..options() };
+        drop(try_start(&folder.path().join("jobs.db"), options, clock, ids));
+        (folder, disk)
+    };
+    let (_folder, whole) = make(Fault::None, 1);
+    let changes = whole.lock().expect("nobody panics with it").changes;
+    assert!(changes > 50, "the store is not made on this disk");
+    for point in points(changes, 60) {
+        let (folder, _) = make(Fault::PowerLoss(point), point as u64);
+        disk::lose_power(folder.path());
+        let path = folder.path().join("jobs.db");
+        let again = try_start(&path, options(), Arc::new(TestClock::new()), Arc::new(TestIds::new()));
+        drop(again.unwrap_or_else(|error| panic!("power loss at change {point}: {error}")));
+        invariants::assert_integrity(&path);
+        invariants::assert_hold(&path);
+    }
 }
 
 #[test]

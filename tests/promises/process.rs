@@ -16,7 +16,7 @@ use std::time::Duration;
 const SUBMITTED: i64 = 60;
 
 /// Starts this program again, to be only what `role` says.
-fn start(role: &str, store: &Path) -> Child {
+pub fn start(role: &str, store: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command.args(["--exact", "promises::process::a_process_in_a_role", "--nocapture"]);
     command.env("ERRAND_TEST_ROLE", role).env("ERRAND_TEST_STORE", store);
@@ -42,6 +42,7 @@ fn a_process_in_a_role() {
         "idle" => idle(&engine),
         "submit" => (0..SUBMITTED).for_each(|_| drop(submit(&engine, "kind"))),
         "work" => work(&engine),
+        "storm" => super::storm::submit_for_ever(&engine),
         other => panic!("no role \"{other}\""),
     }
 }
@@ -70,9 +71,9 @@ fn work(engine: &Arc<Engine>) {
     println!("done={done}");
 }
 
-fn wait(time: Duration) {
+pub fn wait(time: Duration) {
     let (_keep, never) = channel::<()>();
-    drop(never.recv_timeout(time));
+    never.recv_timeout(time).ok();
 }
 
 fn cpu() -> Duration {

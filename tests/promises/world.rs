@@ -276,7 +276,7 @@ pub enum Answer {
     Job(Box<JobView>),
     NoJob,
     Batch(String, Vec<JobView>),
-    Told { job: Box<JobView>, cancel: bool, lease_ms: i64 },
+    Told { cancel: bool, lease_ms: i64 },
     Swept(usize),
 }
 
@@ -313,7 +313,7 @@ fn new_job(max_attempts: i64) -> NewJob {
 
 fn told(held: errand::engine::Held) -> Answer {
     let cancel = held.directive == errand::engine::Directive::Cancel;
-    Answer::Told { job: Box::new(held.job), cancel, lease_ms: held.lease_remaining_ms }
+    Answer::Told { cancel, lease_ms: held.lease_remaining_ms }
 }
 
 pub fn complete(status: Status, summary: &str) -> Settle {

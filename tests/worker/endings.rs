@@ -149,3 +149,15 @@ fn a_handler_that_is_missing_or_not_executable_is_told_before_anything_is_claime
     }
     assert_eq!(place.job(&id)["status"], "queued");
 }
+
+#[test]
+fn a_worker_without_a_place_for_its_folder_says_which_and_how_to_name_another() {
+    let place = Place::new();
+    let id = place.create(&[]);
+    let mut worker = place.errand(&["jobs", "worker", "run", "--type", "t", "--once", "--handler", "/bin/true"]);
+    let output = worker.env("TMPDIR", place.path("absent")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let message = json(&output.stdout)["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("/absent\"") && message.contains("TMPDIR"), "{message}");
+    assert_eq!(place.job(&id)["status"], "queued");
+}

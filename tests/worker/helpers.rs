@@ -98,12 +98,12 @@ fn the_state_shows_the_files_and_hides_the_token() {
 }
 
 #[test]
-fn helpers_outside_a_handler_and_attachments_say_what_is_missing() {
+fn helpers_outside_a_handler_say_what_is_missing() {
     let place = Place::new();
     assert!(place.refusal(2, &["jobs", "worker", "finish"])["message"].as_str().unwrap().contains("inside a handler"));
-    for name in ["attach-file", "attach-kv", "attach-table"] {
-        let refusal = place.refusal(2, &["jobs", "worker", name, "--label", "x", "--file", "y"]);
-        assert!(refusal["message"].as_str().unwrap().contains("control plane"), "{refusal}");
+    for args in [["attach-file", "--file", "y"], ["attach-kv", "--value", "1"], ["attach-table", "--rows", "[]"]] {
+        let refusal = place.refusal(2, &[&["jobs", "worker"], &args[..], &["--label", "x"]].concat());
+        assert!(refusal["message"].as_str().unwrap().contains("inside a handler"), "{refusal}");
     }
 }
 

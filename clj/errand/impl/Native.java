@@ -154,8 +154,8 @@ public final class Native {
         } catch (InterruptedException interrupt) {
             pending.cancel(false);
             throw interrupt;
-        } catch (ExecutionException impossible) {
-            throw new AssertionError("replies never complete a call exceptionally", impossible);
+        } catch (ExecutionException lost) {
+            throw new IllegalStateException("reply was lost; what was asked for may have happened", lost.getCause());
         }
     }
 
@@ -212,13 +212,29 @@ public final class Native {
                 ByteBuffer batch = ByteBuffer.wrap(events0());
                 while (batch.hasRemaining()) {
                     long ticket = batch.getLong();
-                    byte[] reply = new byte[batch.getInt()];
-                    batch.get(reply);
-                    tell(ticket, reply);
+                    int next = batch.getInt() + batch.position();
+                    try {
+                        byte[] reply = new byte[next - batch.position()];
+                        batch.get(reply);
+                        tell(ticket, reply);
+                    } catch (Throwable failure) {
+                        lost(ticket, failure);
+                    }
+                    batch.position(next);
                 }
             } catch (Throwable failure) {
                 System.getLogger("errand").log(System.Logger.Level.ERROR, "a batch of replies was lost", failure);
             }
+        }
+    }
+
+    /** Ends a call whose reply cannot be handed on, for lack of memory say: its caller must not wait for ever. */
+    private static void lost(long ticket, Throwable failure) {
+        Pending pending = PENDING.remove(ticket);
+        if (pending != null) {
+            pending.completeExceptionally(failure);
+        } else {
+            System.getLogger("errand").log(System.Logger.Level.ERROR, "an event was lost", failure);
         }
     }
 

@@ -141,6 +141,29 @@ impl Line {
         }
     }
 
+    /// Begins an upload of a file.
+    pub async fn begin_upload(&self, body: String) -> Reply {
+        let request = self.http.post(format!("{}/api/files/uploads/init", self.url)).headers(self.headers.clone());
+        self.bare(request.body(body).timeout(ANSWER_MAX)).await
+    }
+
+    /// Sends the bytes of a file; how long that takes nobody knows.
+    pub async fn put(&self, path: &str, body: reqwest::Body) -> Reply {
+        let request = self.http.put(format!("{}{path}", self.url)).headers(self.headers.clone());
+        self.bare(request.body(body)).await
+    }
+
+    /// Sends a request whose data comes without an envelope.
+    async fn bare(&self, request: reqwest::RequestBuilder) -> Reply {
+        let response = request.send().await.map_err(|error| answer::unreachable(&self.url, &error, true).error)?;
+        if !response.status().is_success() {
+            return answer::read(&self.url, response, true).await.map_err(|fault| fault.error);
+        }
+        let body = response.text().await.map_err(|error| answer::unreachable(&self.url, &error, true).error)?;
+        let odd = |_| Error::new(Code::Internal, format!("answer of \"{}\" is not EDN", self.url));
+        edn::read(&body).map_err(odd)
+    }
+
     /// A command to be sent, of which the server may hold the answer back for `wait`.
     pub fn call(&self, written: Written, wait: Duration) -> OneCall<'_> {
         let Written { mutates, body } = written;

@@ -58,7 +58,7 @@ ORDER BY access_key.seq DESC LIMIT $3;
 
 -- name: find_usable_key
 -- A key that opens something.
-SELECT 1 FROM access_key JOIN service_account AS account ON account.seq = access_key.account_seq
+SELECT 1 FROM access_key CROSS JOIN service_account AS account ON account.seq = access_key.account_seq
 WHERE access_key.revoked_at IS NULL AND (access_key.expires_at IS NULL OR access_key.expires_at > $1)
   AND account.status = 'active'
 LIMIT 1;

@@ -3,6 +3,8 @@
 
 mod access;
 mod open;
+mod prune;
+mod resources;
 mod session;
 
 use super::{Error, Result, Rows, Store, Tx};
@@ -118,7 +120,13 @@ fn sidecar_file(path: &Path) -> Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(path).map_err(|error| Error::Unusable(format!("{} cannot be opened: {error}", path.display())))
+    let failed = |cause| {
+        format!(
+            "database needs the file {}, in a folder that is writable: it cannot be opened: {cause}",
+            path.display()
+        )
+    };
+    options.open(path).map_err(|cause| Error::Unusable(failed(cause)))
 }
 
 /// What an error of SQLite's means to us.

@@ -6,10 +6,10 @@
 use super::{Error, Result, SqliteOptions, error, patiently, sidecar, sidecar_file};
 use crate::store::sql::MIGRATIONS;
 use rusqlite::{Connection, OpenFlags};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, FlockOperation, access, flock};
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,24 +26,32 @@ pub struct OpenFile {
     pub wake: File,
     options: SqliteOptions,
     lock: File,
+    /// Device and inode.
+    identity: (u64, u64),
 }
 
 /// Opens the file at `path` for as long as the result lives.
 pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
     let path = absolute(path, options.create)?;
     make_if_missing(&path, options.create)?;
+    allowed(&path)?;
+    let identity = identity(&path)?;
+    let connection = bare(&path, options)?;
+    // What is refused is left as it was: nothing is put beside it before this.
+    patient(options, || version(&path, &connection))?;
     let wake_path = sidecar(&path, "-wake");
     let wake = sidecar_file(&wake_path)?;
     let lock = sidecar_file(&sidecar(&path, "-lock"))?;
-    let file = OpenFile { path, wake_path, wake, options, lock };
+    let file = OpenFile { path, wake_path, wake, options, lock, identity };
     let name = file.path.display();
     file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
-    let connection = file.bare()?;
     let until = Instant::now() + options.busy_timeout;
-    while file.patient(|| version(&file.path, &connection))? < MIGRATIONS.len() {
+    while patient(file.options, || version(&file.path, &connection))? < MIGRATIONS.len() {
         // Another process may be at it: then it is done when the lock is free, or others share it already.
         if file.try_lock(FlockOperation::NonBlockingLockExclusive)? {
-            file.patient(|| settle(&connection, options.durable).map_err(|cause| unusable(&file.path, cause)))?;
+            patient(file.options, || {
+                settle(&connection, options.durable).map_err(|cause| unusable(&file.path, cause))
+            })?;
             migrate(&file.path, &connection)?;
         } else if Instant::now() >= until {
             return Err(Error::Busy(format!(
@@ -63,39 +71,27 @@ impl OpenFile {
         self.options.busy_timeout
     }
 
+    /// Whether the file is still where it was opened. Where it is not, what is written to it would be lost, and a
+    /// new connection would be to another file.
+    pub fn in_place(&self) -> Result<()> {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(Error::Unavailable(format!("database {path} was removed or replaced while it was open: open it again")))
+    }
+
     /// One more connection to the file.
     pub fn connect(&self) -> Result<Connection> {
-        let connection = self.bare()?;
-        self.patient(|| settle(&connection, self.options.durable).map_err(|cause| unusable(&self.path, cause)))?;
+        self.in_place()?;
+        let connection = bare(&self.path, self.options)?;
+        patient(self.options, || {
+            settle(&connection, self.options.durable).map_err(|cause| unusable(&self.path, cause))
+        })?;
         if connection.is_readonly("main").map_err(error)? {
             return Err(Error::Unusable(format!("database {} is read-only: it must be writable", self.path.display())));
         }
         Ok(connection)
-    }
-
-    /// A connection that has not looked at the file yet.
-    fn bare(&self) -> Result<Connection> {
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let opened = match self.options.vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs),
-            None => Connection::open_with_flags(&self.path, flags),
-        };
-        let mut connection = opened.map_err(|cause| unusable(&self.path, cause))?;
-        connection.busy_handler(Some(super::on_busy)).map_err(error)?;
-        connection.set_prepared_statement_cache_capacity(128);
-        Ok(connection)
-    }
-
-    /// Tries again while another process holds the file: SQLite does not wait by itself for all that opening needs.
-    fn patient<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
-        let until = Instant::now() + self.options.busy_timeout;
-        loop {
-            match patiently(self.options.busy_timeout, &mut work) {
-                Err(Error::Busy(_)) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
-                result => return result,
-            }
-        }
     }
 
     /// Takes the sidecar's lock, or says after `busy_timeout` what it waited for.
@@ -116,6 +112,30 @@ impl OpenFile {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
             Err(cause) => Err(Error::Unusable(format!("{} cannot be locked: {cause}", self.path.display()))),
+        }
+    }
+}
+
+/// A connection that has not looked at the file yet.
+fn bare(path: &Path, options: SqliteOptions) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let opened = match options.vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
+    };
+    let mut connection = opened.map_err(|cause| unusable(path, cause))?;
+    connection.busy_handler(Some(super::on_busy)).map_err(error)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// Tries again while another process holds the file: SQLite does not wait by itself for all that opening needs.
+fn patient<T>(options: SqliteOptions, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let until = Instant::now() + options.busy_timeout;
+    loop {
+        match patiently(options.busy_timeout, &mut work) {
+            Err(Error::Busy(_)) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            result => return result,
         }
     }
 }
@@ -146,6 +166,12 @@ fn absolute(path: &Path, create: bool) -> Result<PathBuf> {
     Ok(folder.join(name).canonicalize().unwrap_or_else(|_| folder.join(name)))
 }
 
+/// Device and inode: what a file is, whatever its name.
+fn identity(path: &Path) -> Result<(u64, u64)> {
+    let found = path.metadata().map(|found| (found.dev(), found.ino()));
+    found.map_err(|cause| Error::Unavailable(format!("database {} cannot be looked at: {cause}", path.display())))
+}
+
 fn make_if_missing(path: &Path, create: bool) -> Result<()> {
     match path.metadata() {
         Ok(found) if found.is_file() => Ok(()),
@@ -164,6 +190,18 @@ fn make_if_missing(path: &Path, create: bool) -> Result<()> {
     }
 }
 
+/// Refuses a file that may not be read and written. SQLite would open it for reading, and leave files of its own
+/// beside it that are not its owner's.
+fn allowed(path: &Path) -> Result<()> {
+    for (needed, said) in [(Access::READ_OK, "cannot be read"), (Access::WRITE_OK, "is read-only: it must be writable")]
+    {
+        if let Err(cause) = access(path, needed) {
+            return Err(Error::Unusable(format!("database {} {said} ({cause})", path.display())));
+        }
+    }
+    Ok(())
+}
+
 fn unusable(path: &Path, cause: rusqlite::Error) -> Error {
     let path = path.display();
     match error(cause) {
@@ -179,9 +217,15 @@ fn unusable(path: &Path, cause: rusqlite::Error) -> Error {
 fn version(path: &Path, connection: &Connection) -> Result<usize> {
     let read =
         |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(|cause| unusable(path, cause));
-    let application_id = read("PRAGMA application_id")?;
-    let version = read("PRAGMA user_version")?;
-    let empty = read("SELECT count(*) FROM sqlite_schema")? == 0;
+    let all = || {
+        Ok((read("PRAGMA application_id")?, read("PRAGMA user_version")?, read("SELECT count(*) FROM sqlite_schema")?))
+    };
+    // Of one state: another process may be making the tables.
+    connection.execute_batch("SAVEPOINT look").map_err(|cause| unusable(path, cause))?;
+    let seen = all();
+    connection.execute_batch("RELEASE look").map_err(|cause| unusable(path, cause))?;
+    let (application_id, version, tables) = seen?;
+    let empty = tables == 0;
     let path = path.display();
     if application_id != APPLICATION_ID && !(empty && application_id == 0) {
         return Err(Error::Unusable(format!("database {path} belongs to another program: name another file")));

@@ -33,7 +33,12 @@ impl Session {
         self.waiting(|connection| connection.prepare_cached(sql)?.query_row(params, read).optional())
     }
 
-    fn all<T>(&self, sql: &str, params: impl Params, read: fn(&Row) -> rusqlite::Result<T>) -> Result<Vec<T>> {
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: fn(&Row) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
         self.waiting(|connection| connection.prepare_cached(sql)?.query_map(params, read)?.collect())
     }
 
@@ -48,6 +53,7 @@ impl Session {
 
 impl Rows for Session {
     fn hold(&mut self) -> Result<()> {
+        self.file.in_place()?;
         execute(&self.connection, "BEGIN DEFERRED")
     }
 
@@ -202,7 +208,7 @@ impl Rows for Session {
         let read = |row: &Row| row.get::<_, Option<i64>>(0);
         let job = self.one(sql::LAST_JOB_ENDED, [], read)?.flatten();
         let batch = self.one(sql::LAST_BATCH_ENDED, [], read)?.flatten();
-        Ok(job.max(batch).unwrap_or(0))
+        Ok(job.max(batch).unwrap_or(0).max(self.kept_ended_seq()?))
     }
 
     fn fanout(&mut self, fanout_id: i64) -> Result<Option<Fanout>> {
@@ -266,6 +272,7 @@ impl Rows for Session {
 
 impl Tx for Session {
     fn begin(&mut self, patience: Patience) -> Result<()> {
+        self.file.in_place()?;
         let timeout = match patience {
             Patience::None => Duration::ZERO,
             Patience::Full => self.file.busy_timeout(),

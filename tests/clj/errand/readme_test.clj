@@ -29,51 +29,41 @@
     (let [reader (java.io.PushbackReader. (java.io.StringReader. code))]
       (doall (map eval (take-while #(not= ::end %) (repeatedly #(read reader false ::end))))))))
 
-(defn- start-worker ^Process [^File folder job-type handler]
-  (-> (ProcessBuilder. ^"[Ljava.lang.String;"
-                       (into-array String [(.getAbsolutePath (io/file "target/release/errand")) "jobs" "worker" "run"
-                                           "--db" "jobs.db"
-                                           "--type" job-type "--handler" handler]))
-      (.directory folder)
-      (.redirectOutput ProcessBuilder$Redirect/DISCARD)
-      (.redirectError ProcessBuilder$Redirect/DISCARD)
-      (.start)))
+(defn- start
+  "Starts a command line of the README in a folder, with the program on the PATH."
+  ^Process [^File folder command]
+  (let [builder (ProcessBuilder. ^"[Ljava.lang.String;" (into-array String ["sh" "-c" (str "exec " command)]))]
+    (.put (.environment builder) "PATH"
+          (str (.getAbsolutePath (io/file "target/release")) File/pathSeparator (System/getenv "PATH")))
+    (-> builder
+        (.directory folder)
+        (.redirectOutput ProcessBuilder$Redirect/DISCARD)
+        (.redirectError ProcessBuilder$Redirect/DISCARD)
+        (.start))))
 
-(defmacro ^:private with-workers [[folder & workers] & body]
-  `(let [~folder (fixtures/folder)
-         workers# (mapv (fn [[type# handler#]] (start-worker ~folder type# handler#)) ~(vec workers))]
-     (try ~@body
-          (finally
-            (doseq [^Process worker# workers#]
-              (.destroy worker#)
-              (.waitFor worker# 60 TimeUnit/SECONDS))
-            (fixtures/delete! ~folder)))))
+(defmacro ^:private in-folder [name & body]
+  `(let [~name (fixtures/folder)]
+     (try ~@body (finally (fixtures/delete! ~name)))))
 
 (deftest the-quick-start-runs
-  (with-workers [folder ["agent-review" "/bin/true"] ["codex-security-review" "/bin/true"]]
-    (let [code (str/replace (block "clojure" "submit-review") "\"jobs.db\"" (pr-str (str (io/file folder "jobs.db"))))
-          values (evaluate code)]
-      (is (= ["succeeded" "completed"] (keep :status (filter map? values))))
-      (is (= [{:surface "flows-api"} {:surface "runtime"}]
-             (map :payload (some :jobs (filter map? values))))))))
-
-(deftest the-handler-script-is-a-whole-worker
-  (let [script (block "sh" "#!/bin/sh")]
-    (with-workers [folder]
-      (doto (io/file folder "review.sh") (spit script) (.setExecutable true))
-      (spit (io/file folder "one.rs") "")
-      (with-open [engine (errand/open (io/file folder "jobs.db"))]
-        (let [{:keys [job-id]} (errand/submit engine {:job-type "agent-review"})
-              worker (start-worker folder "agent-review" "./review.sh")]
-          (try
-            (let [job (errand/await-job engine job-id {:timeout "1m"})]
-              (is (= "succeeded" (:status job)))
-              (is (= {:summary "reviewed 1 files" :outputs {:files 1} :metrics {:files 1}}
-                     (select-keys (:result job) [:summary :outputs :metrics]))))
-            (finally (.destroy worker) (.waitFor worker 60 TimeUnit/SECONDS))))))))
+  (in-folder folder
+    (doto (io/file folder "review.sh") (spit (block "sh" "#!/bin/sh")) (.setExecutable true))
+    (spit (io/file folder "one.rs") "")
+    (let [worker (start folder (str/trim (block "sh" "errand jobs worker run --db")))]
+      (try
+        (let [code (str/replace (block "clojure" "submit-review") "\"jobs.db\"" (pr-str (str (io/file folder "jobs.db"))))
+              [job batch] (filter map? (evaluate code))]
+          (is (= "succeeded" (:status job)))
+          (is (= {:summary "reviewed 1 files" :outputs {:files 1} :metrics {:files 1}}
+                 (select-keys (:result job) [:summary :outputs :metrics])))
+          (is (= "completed" (:status batch)))
+          (is (= [{:surface "flows-api"} {:surface "runtime"}] (map :payload (:jobs batch)))))
+        (finally
+          (.destroy worker)
+          (.waitFor worker 60 TimeUnit/SECONDS))))))
 
 (deftest the-worker-in-clojure-runs
-  (with-workers [folder]
+  (in-folder folder
     (with-open [engine (errand/open (io/file folder "jobs.db"))]
       (with-redefs [errand/*engine* engine]
         (let [{:keys [job-id]} (errand/submit engine {:job-type "agent-review" :payload {:surface "flows-api"}})

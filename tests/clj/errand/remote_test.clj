@@ -27,7 +27,7 @@
   (let [message (fn [place options] (ex-message (thrown (errand/open place options))))]
     (is (= ":sync is a database's option and does not apply here (allowed: :workspace, :api-key, :retry-for)"
            (message "http://127.0.0.1:1" {:sync "normal"})))
-    (is (= ":api-key is a control plane's option and does not apply here (allowed: :workspace, :sync, :create?, :fallback-poll, :busy-timeout)"
+    (is (= ":api-key is a control plane's option and does not apply here (allowed: :workspace, :sync, :create?, :fallback-poll, :busy-timeout, :resources, :retention, :retention-by-type, :prune-every)"
            (message "jobs.db" {:api-key "x"})))
     (is (str/starts-with? (message "http://127.0.0.1:1" {:api-kye "x"}) ":api-kye is unknown; did you mean :api-key?"))
     (is (not (str/includes? (message "http://127.0.0.1:1" {:api-key 7777}) "7777")))

@@ -26,6 +26,7 @@ CREATE TABLE access_key (
 );
 CREATE UNIQUE INDEX access_key_by_id ON access_key (key_id);
 CREATE INDEX access_key_by_account ON access_key (account_seq, seq);
+CREATE INDEX access_key_valid ON access_key (account_seq) WHERE revoked_at IS NULL;
 
 CREATE TABLE operation (
   workspace_id TEXT NOT NULL,

@@ -1,0 +1,67 @@
+//! What openers of a store say once and all others go by: where the bytes of files are, how long things are kept.
+//! It does not know what follows from it.
+
+use super::embedded::OpenOptions;
+use super::error::{Code, Error};
+use super::files::wait;
+use crate::engine::Engine;
+use crate::resource::Blobs;
+use std::path::{Path, PathBuf};
+
+/// Where the place of the bytes is remembered.
+const PLACE: &str = "files";
+const BUCKET: &str = "s3://";
+
+/// Where the bytes of the store at `path` are; what the options say is remembered.
+pub fn blobs(engine: &Engine, path: &Path, options: &OpenOptions) -> Result<Blobs, Error> {
+    let known = engine.read(|rows, _| Ok(rows.meta(PLACE)?))?;
+    let given = options.resources.as_deref().map(absolute).transpose()?;
+    if let Some(given) = given.clone().filter(|given| known.as_ref() != Some(given)) {
+        wait(engine, move |work| Ok(work.resources().0.put_meta(PLACE, &given)?))?;
+    }
+    let mut beside = path.as_os_str().to_os_string();
+    beside.push("-files");
+    let beside = PathBuf::from(beside);
+    Ok(match given.or(known) {
+        Some(url) if url.starts_with(BUCKET) => Blobs::new(beside, Some(url)),
+        Some(folder) => Blobs::new(folder.into(), None),
+        None => Blobs::new(beside, None),
+    })
+}
+
+/// Refuses a place other than the one that this process has the files of the store in.
+pub fn refuse_other(engine: &Engine, path: &Path, options: &OpenOptions) -> Result<(), Error> {
+    let Some(given) = options.resources.as_deref().map(absolute).transpose()? else { return Ok(()) };
+    let known = engine.read(|rows, _| Ok(rows.meta(PLACE)?))?;
+    if known.as_ref() == Some(&given) {
+        return Ok(());
+    }
+    let text = format!("database {} is open in this process with its files elsewhere than \"{given}\"", path.display());
+    Err(Error::new(Code::InvalidArgument, text))
+}
+
+fn absolute(place: &str) -> Result<String, Error> {
+    if place.starts_with(BUCKET) {
+        return Ok(place.into());
+    }
+    let wrong = |problem: &str| {
+        Error::new(
+            Code::InvalidArgument,
+            format!("place of files \"{place}\" {problem}; allowed: a folder, or a bucket as s3://bucket/prefix"),
+        )
+    };
+    if place.is_empty() || place.contains("://") {
+        return Err(wrong("is neither a folder nor a bucket"));
+    }
+    let path = std::path::absolute(place).map_err(|error| wrong(&format!("cannot be resolved: {error}")))?;
+    path.into_os_string().into_string().map_err(|_| wrong("is not text"))
+}
+
+/// Remembers how long things are kept, where the options say it.
+pub fn remember_retention(engine: &Engine, options: &OpenOptions) -> Result<(), Error> {
+    let OpenOptions { workspace, retention_ms, retention_by_type, .. } = options.clone();
+    if retention_ms.is_none() && retention_by_type.is_none() {
+        return Ok(());
+    }
+    wait(engine, move |work| work.retention(&workspace, retention_ms, retention_by_type.as_deref()).map(|_| ()))
+}

@@ -1,0 +1,352 @@
+//! The bytes of files, by their SHA-256: in a folder beside the database, or in a bucket. What comes is written to a
+//! private file first and hashed on the way, so nothing is held in memory and nothing half is ever found.
+//! It does not know which resource has which bytes; who puts or removes bytes takes turns by a lock in the folder.
+
+use super::{Error, Result};
+use crate::job::limits;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Name;
+use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use sha2::{Digest, Sha256};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+use tokio::runtime::Runtime;
+
+/// Bytes that are moved at once.
+const CHUNK: usize = 1 << 20;
+/// Parts of one upload to a bucket that are under way at once.
+const PARTS: usize = 4;
+/// After this a private file was left behind by a process that is gone.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
+
+/// Where bytes are kept.
+pub struct Blobs {
+    /// For private files and the lock; and for the bytes themselves where there is no bucket.
+    folder: PathBuf,
+    bucket: Option<String>,
+    opened: OnceLock<Opened>,
+}
+
+struct Opened {
+    store: Arc<dyn ObjectStore>,
+    runtime: Runtime,
+}
+
+impl Blobs {
+    /// Bytes in `folder`, or in the bucket of an `s3://` URL with `folder` for what is under way. Nothing is made yet.
+    pub fn new(folder: PathBuf, bucket: Option<String>) -> Blobs {
+        Blobs { folder, bucket, opened: OnceLock::new() }
+    }
+
+    #[cfg(test)]
+    fn of_store(folder: PathBuf, store: Arc<dyn ObjectStore>) -> Blobs {
+        let blobs = Blobs::new(folder, Some("memory://".into()));
+        let opened = Opened { store, runtime: runtime().unwrap() };
+        assert!(blobs.opened.set(opened).is_ok());
+        blobs
+    }
+
+    fn opened(&self) -> Result<&Opened> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        make_folder(&self.folder)?;
+        let store: Arc<dyn ObjectStore> = match &self.bucket {
+            Some(url) => {
+                let built = AmazonS3Builder::from_env().with_url(url).build();
+                Arc::new(built.map_err(|error| failed(&format!("bucket \"{url}\" cannot be used"), error))?)
+            }
+            None => {
+                let built = LocalFileSystem::new_with_prefix(&self.folder);
+                let what = format!("folder \"{}\" cannot be used", self.folder.display());
+                Arc::new(built.map_err(|error| failed(&what, error))?.with_fsync(true))
+            }
+        };
+        let runtime = runtime().map_err(|error| failed("thread cannot be started", error))?;
+        Ok(self.opened.get_or_init(|| Opened { store, runtime }))
+    }
+
+    /// A private file for bytes that come.
+    pub fn spool(&self) -> Result<Spool> {
+        let folder = self.folder.join("tmp");
+        make_folder(&self.folder)?;
+        make_folder(&folder)?;
+        let path = folder.join(uuid::Uuid::new_v4().simple().to_string());
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| failed("file for an upload cannot be made", error))?;
+        Ok(Spool { path, file, hash: Sha256::new(), size: 0, head: Vec::new() })
+    }
+
+    /// Puts bytes in their place. They stay there at least as long as the result lives: by then a resource has them.
+    pub fn keep(&self, spool: Spool) -> Result<Kept> {
+        let size = spool.size;
+        let turn = self.turn()?;
+        turn.lock_shared().map_err(|error| failed("lock of the files cannot be taken", error))?;
+        let hash = hex(&spool.hash.clone().finalize());
+        spool.file.sync_all().map_err(|error| failed("upload cannot be written", error))?;
+        match self.bucket {
+            Some(_) => self.send(&spool.path, &hash)?,
+            None => self.place(&spool.path, &hash)?,
+        }
+        let head = spool.head.clone();
+        Ok(Kept { hash, size, head, _turn: turn })
+    }
+
+    /// Renames a private file to its place.
+    fn place(&self, path: &Path, hash: &str) -> Result<()> {
+        let to = self.folder.join(self.name(hash)?.as_ref());
+        let folder = to.parent().unwrap_or(&self.folder);
+        make_folder(&self.folder.join("sha256"))?;
+        make_folder(folder)?;
+        let placed = std::fs::rename(path, &to).and_then(|()| File::open(folder)?.sync_all());
+        placed.map_err(|error| failed("upload cannot be put in its place", error))
+    }
+
+    /// Copies a private file into the bucket.
+    fn send(&self, path: &Path, hash: &str) -> Result<()> {
+        let (opened, name) = (self.opened()?, self.name(hash)?);
+        let mut file = File::open(path).map_err(|error| failed("upload cannot be read", error))?;
+        let sent = opened.runtime.block_on(async {
+            let mut writer = WriteMultipart::new(opened.store.put_multipart(&name).await?);
+            let mut chunk = vec![0; CHUNK];
+            loop {
+                let read = file
+                    .read(&mut chunk)
+                    .map_err(|source| object_store::Error::Generic { store: "upload", source: Box::new(source) })?;
+                if read == 0 {
+                    return writer.finish().await;
+                }
+                writer.wait_for_capacity(PARTS).await?;
+                writer.write(&chunk[..read]);
+            }
+        });
+        sent.map(|_| ()).map_err(|error| failed("upload cannot be sent to the bucket", error))
+    }
+
+    /// Some of the bytes from `offset` on: at most `limit`, none at the end.
+    pub fn read(&self, hash: &str, offset: u64, limit: u64) -> Result<Vec<u8>> {
+        let (opened, name) = (self.opened()?, self.name(hash)?);
+        let read = opened.runtime.block_on(opened.store.get_range(&name, offset..offset + limit));
+        read.map(Vec::from).map_err(|error| match error {
+            object_store::Error::NotFound { .. } => Error::Unavailable("bytes of the file are missing".into()),
+            error => failed("bytes of the file cannot be read", error),
+        })
+    }
+
+    /// Removes the bytes of every hash that `is_used` says no to; nothing where somebody puts bytes just now.
+    /// Gives those that are gone.
+    pub fn remove(&self, hashes: &[String], mut is_used: impl FnMut(&str) -> Result<bool>) -> Result<Vec<String>> {
+        if !self.folder.exists() {
+            return Ok(hashes.to_vec());
+        }
+        let turn = self.turn()?;
+        if turn.try_lock().is_err() {
+            return Ok(Vec::new());
+        }
+        let opened = self.opened()?;
+        let mut gone = Vec::new();
+        for hash in hashes {
+            if !is_used(hash)? {
+                match opened.runtime.block_on(opened.store.delete(&self.name(hash)?)) {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(failed("bytes of a file cannot be removed", error)),
+                }
+            }
+            gone.push(hash.clone());
+        }
+        Ok(gone)
+    }
+
+    /// Removes what crashes left behind: private files of long ago, and bytes that no resource has.
+    pub fn remove_orphans(&self, mut is_used: impl FnMut(&str) -> Result<bool>) -> Result<usize> {
+        if !self.folder.exists() {
+            return Ok(0);
+        }
+        self.remove_private_files();
+        let turn = self.turn()?;
+        if turn.try_lock().is_err() {
+            return Ok(0);
+        }
+        let opened = self.opened()?;
+        let names = opened.runtime.block_on(async {
+            let mut names = Vec::new();
+            let mut found = opened.store.list(Some(&Name::from("sha256")));
+            while let Some(object) = std::future::poll_fn(|context| found.as_mut().poll_next(context)).await {
+                names.push(object?.location);
+            }
+            Ok::<_, object_store::Error>(names)
+        });
+        let mut removed = 0;
+        for name in names.map_err(|error| failed("files cannot be listed", error))? {
+            let Some(hash) = name.filename().filter(|hash| is_hash(hash)) else { continue };
+            if !is_used(hash)? {
+                let gone = opened.runtime.block_on(opened.store.delete(&name));
+                gone.map_err(|error| failed("bytes of a file cannot be removed", error))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn remove_private_files(&self) {
+        let Ok(entries) = std::fs::read_dir(self.folder.join("tmp")) else { return };
+        for entry in entries.flatten() {
+            let modified = entry.metadata().and_then(|found| found.modified());
+            let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
+            if age.is_some_and(|age| age > LEFT_BEHIND) {
+                // The next round tries again.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn turn(&self) -> Result<File> {
+        make_folder(&self.folder)?;
+        let mut options = OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(false).mode(0o600).open(self.folder.join("lock"));
+        opened.map_err(|error| failed("lock of the files cannot be opened", error))
+    }
+
+    fn name(&self, hash: &str) -> Result<Name> {
+        match is_hash(hash) {
+            true => Ok(Name::from(format!("sha256/{}/{hash}", &hash[..2]))),
+            false => Err(crate::store::Error::Corrupt(format!("file has the hash \"{hash}\", which is none")).into()),
+        }
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).thread_name("errand-files").enable_all().build()
+}
+
+/// Bytes that come, in a private file that goes with this.
+pub struct Spool {
+    path: PathBuf,
+    file: File,
+    hash: Sha256,
+    size: u64,
+    head: Vec<u8>,
+}
+
+impl Spool {
+    /// Adds bytes; more than a file may have are refused.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.size += bytes.len() as u64;
+        if self.size > limits::FILE_BYTES_MAX {
+            let max = limits::FILE_BYTES_MAX;
+            return Err(Error::TooLarge(format!("file has more than {max} bytes; at most {max} are allowed")));
+        }
+        self.hash.update(bytes);
+        let room = super::media::HEAD_BYTES - self.head.len();
+        self.head.extend(&bytes[..bytes.len().min(room)]);
+        self.file.write_all(bytes).map_err(|error| failed("upload cannot be written", error))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // After its bytes are in their place there is nothing to remove.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Bytes in their place.
+pub struct Kept {
+    pub hash: String,
+    pub size: u64,
+    /// The first of them.
+    pub head: Vec<u8>,
+    _turn: File,
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            // A folder that others made readable is ours alone again.
+            let mode = path.metadata().map(|found| found.permissions().mode());
+            if mode.is_ok_and(|mode| mode & 0o077 != 0) {
+                let _ = std::fs::set_permissions(path, Permissions::from_mode(0o700));
+            }
+            Ok(())
+        }
+        Err(error) => Err(failed(&format!("folder \"{}\" cannot be made", path.display()), error)),
+    }
+}
+
+fn failed(what: &str, error: impl std::fmt::Display) -> Error {
+    Error::Unavailable(format!("{what}: {error}"))
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
+
+    fn put(blobs: &Blobs, bytes: &[u8]) -> Kept {
+        let mut spool = blobs.spool().unwrap();
+        for chunk in bytes.chunks(1000) {
+            spool.write(chunk).unwrap();
+        }
+        blobs.keep(spool).unwrap()
+    }
+
+    fn each(test: impl Fn(&Blobs)) {
+        let folder = tempfile::tempdir().unwrap();
+        test(&Blobs::new(folder.path().join("local"), None));
+        test(&Blobs::of_store(folder.path().join("bucket"), Arc::new(InMemory::new())));
+    }
+
+    #[test]
+    fn bytes_are_found_by_their_hash_in_a_folder_and_in_a_bucket() {
+        each(|blobs| {
+            let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+            let kept = put(blobs, &bytes);
+            assert_eq!((kept.size, kept.hash.len()), (3_000_000, 64));
+            assert_eq!(blobs.read(&kept.hash, 1_000_000, 500).unwrap(), bytes[1_000_000..1_000_500]);
+            assert_eq!(blobs.read(&kept.hash, 2_999_990, 500).unwrap(), bytes[2_999_990..]);
+            assert_eq!(std::fs::read_dir(blobs.folder.join("tmp")).unwrap().count(), 0);
+        });
+    }
+
+    #[test]
+    fn only_bytes_that_nobody_has_are_removed_and_not_while_others_come() {
+        each(|blobs| {
+            let (a, b) = (put(blobs, b"a"), put(blobs, b"b"));
+            let hashes = [a.hash.clone(), b.hash.clone()];
+            assert_eq!(blobs.remove(&hashes, |_| Ok(false)).unwrap(), Vec::<String>::new());
+            drop((a, b));
+            assert_eq!(blobs.remove(&hashes, |hash| Ok(hash == hashes[1])).unwrap(), hashes);
+            assert!(blobs.read(&hashes[0], 0, 1).is_err());
+            assert_eq!(blobs.read(&hashes[1], 0, 1).unwrap(), b"b");
+            assert_eq!(blobs.remove_orphans(|_| Ok(false)).unwrap(), 1);
+            assert!(blobs.read(&hashes[1], 0, 1).is_err());
+        });
+    }
+
+    #[test]
+    fn files_and_folders_are_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::new(folder.path().join("files"), None);
+        let kept = put(&blobs, b"secret");
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        let path = blobs.folder.join(blobs.name(&kept.hash).unwrap().as_ref());
+        assert_eq!((mode(&path), mode(&blobs.folder), mode(path.parent().unwrap())), (0o600, 0o700, 0o700));
+        assert!(blobs.name("../../etc/passwd").is_err());
+    }
+}

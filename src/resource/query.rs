@@ -1,0 +1,360 @@
+//! Queries of a table: by an index where a condition or the order allows it, else row by row, within limits.
+//! It does not know SQL.
+
+use super::table::{field_name, field_value, names, read};
+use super::{Error, Result, order};
+use crate::job::limits;
+use crate::store::{Range, Rows, Text};
+use crate::value::{Value, edn};
+use std::cmp::Ordering;
+
+/// Rows that are read at once.
+const PAGE: i64 = 256;
+
+/// What of a table is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Fields to give; all where absent.
+    pub select: Option<Vec<String>>,
+    /// All of these have to hold.
+    pub conditions: Vec<Condition>,
+    /// Fields in the order of their weight, and whether they go down.
+    pub sort: Vec<(String, bool)>,
+    pub limit: i64,
+    pub offset: i64,
+}
+
+/// What has to hold for a field.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    field: String,
+    test: Test,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    Is(Vec<u8>),
+    IsNot(Vec<u8>),
+    /// Compares as one of these, with a value of the same class.
+    Compares(&'static [Ordering], Vec<u8>),
+    In(Vec<Vec<u8>>),
+    Contains(Value),
+}
+
+/// Rows that were found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub rows: Vec<Text>,
+    pub has_more: bool,
+}
+
+impl Query {
+    /// Reads `where` as `[["field" "=" value] …]` and `sort` as `[["field" "desc"] …]`, both as EDN.
+    pub fn read(conditions: Option<&str>, sort: Option<&str>) -> Result<Query> {
+        let conditions = items("where", conditions, "[field, =, value]")?;
+        if conditions.len() > limits::QUERY_FILTERS_MAX {
+            let (count, max) = (conditions.len(), limits::QUERY_FILTERS_MAX);
+            return Err(Error::Invalid(format!("where has {count} conditions; at most {max} are allowed")));
+        }
+        let sort = items("sort", sort, "[field, desc]")?;
+        if sort.len() > limits::TABLE_INDEXED_MAX {
+            let (count, max) = (sort.len(), limits::TABLE_INDEXED_MAX);
+            return Err(Error::Invalid(format!("sort has {count} fields; at most {max} are allowed")));
+        }
+        let conditions = conditions.iter().enumerate().map(|(index, item)| condition(index, item));
+        let sort = sort.iter().enumerate().map(|(index, item)| sorting(index, item));
+        Ok(Query {
+            conditions: conditions.collect::<Result<_>>()?,
+            sort: sort.collect::<Result<_>>()?,
+            ..Query::default()
+        })
+    }
+}
+
+/// The items of a vector that stands under `what`; one item of texts alone counts as one.
+fn items(what: &str, text: Option<&str>, allowed: &str) -> Result<Vec<Value>> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let wrong = || Error::Invalid(format!("{what} is not a vector of {allowed} vectors"));
+    match edn::read(text).map_err(|_| wrong())? {
+        Value::Nil => Ok(Vec::new()),
+        Value::Vector(items) | Value::List(items) => match items.first() {
+            Some(first) if name(first).is_some() => Ok(vec![Value::Vector(items)]),
+            Some(_) | None => Ok(items),
+        },
+        _ => Err(wrong()),
+    }
+}
+
+/// A field's name or an operator, as text, a keyword or a symbol.
+fn name(value: &Value) -> Option<String> {
+    matches!(value, Value::Str(_) | Value::Keyword(_) | Value::Symbol(_)).then(|| field_name(value))
+}
+
+fn condition(index: usize, item: &Value) -> Result<Condition> {
+    const ALLOWED: &str = "=, !=, <, <=, >, >=, in, contains";
+    let parts = match item {
+        Value::Vector(parts) | Value::List(parts) => parts.as_slice(),
+        _ => &[],
+    };
+    let [field, op, value] = parts else {
+        return Err(Error::Invalid(format!("where {index} is not a vector of field, operator and value")));
+    };
+    let (Some(field), Some(op)) = (name(field), name(op)) else {
+        return Err(Error::Invalid(format!("where {index} has a field or operator that is not text")));
+    };
+    let key = || order::key(value);
+    let test = match op.as_str() {
+        "=" => Test::Is(key()),
+        "!=" | "not=" => Test::IsNot(key()),
+        "<" => Test::Compares(&[Ordering::Less], key()),
+        "<=" => Test::Compares(&[Ordering::Less, Ordering::Equal], key()),
+        ">" => Test::Compares(&[Ordering::Greater], key()),
+        ">=" => Test::Compares(&[Ordering::Greater, Ordering::Equal], key()),
+        "in" => match value {
+            Value::Vector(any) | Value::List(any) | Value::Set(any) => Test::In(any.iter().map(order::key).collect()),
+            _ => return Err(Error::Invalid(format!("where {index} has \"in\" without a vector of values"))),
+        },
+        "contains" => Test::Contains(value.clone()),
+        other => {
+            return Err(Error::Invalid(format!(
+                "where {index} has the operator \"{}\"; allowed: {ALLOWED}",
+                super::shortened(other)
+            )));
+        }
+    };
+    Ok(Condition { field, test })
+}
+
+fn sorting(index: usize, item: &Value) -> Result<(String, bool)> {
+    let parts = match item {
+        Value::Vector(parts) | Value::List(parts) => parts.as_slice(),
+        lone => std::slice::from_ref(lone),
+    };
+    let field = parts.first().and_then(name);
+    let way = parts.get(1).map_or(Some("asc".into()), name);
+    match (field, way.as_deref(), parts.len()) {
+        (Some(field), Some("asc"), 1 | 2) => Ok((field, false)),
+        (Some(field), Some("desc"), 2) => Ok((field, true)),
+        _ => Err(Error::Invalid(format!("sort {index} is not a vector of a field and \"asc\" or \"desc\""))),
+    }
+}
+
+impl Condition {
+    fn holds(&self, row: &Value) -> bool {
+        let value = field_value(row, &self.field);
+        match &self.test {
+            Test::Contains(part) => contains(value, part),
+            Test::Is(key) => order::key(value) == *key,
+            Test::IsNot(key) => order::key(value) != *key,
+            Test::In(keys) => keys.contains(&order::key(value)),
+            Test::Compares(allowed, key) => {
+                let given = order::key(value);
+                order::comparable(&given, key) && allowed.contains(&given.cmp(key))
+            }
+        }
+    }
+
+    /// The keys between which everything is that can fulfil this; nothing where that is everything.
+    fn bounds(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        match &self.test {
+            Test::Is(key) => Some((key.clone(), key.clone())),
+            Test::In(keys) => Some((keys.iter().min()?.clone(), keys.iter().max()?.clone())),
+            Test::Compares(allowed, key) => {
+                let (low, high) = order::class_bounds(key);
+                Some(if allowed.contains(&Ordering::Less) { (low, key.clone()) } else { (key.clone(), high) })
+            }
+            Test::IsNot(_) | Test::Contains(_) => None,
+        }
+    }
+
+    /// How much better an index helps with this than with others: lower is better.
+    fn weight(&self) -> u8 {
+        match self.test {
+            Test::Is(_) => 0,
+            Test::In(_) => 1,
+            Test::Compares(..) => 2,
+            Test::IsNot(_) | Test::Contains(_) => 3,
+        }
+    }
+}
+
+/// Whether a text has the part in it, or a collection the element.
+fn contains(value: &Value, part: &Value) -> bool {
+    match value {
+        Value::Vector(items) | Value::List(items) | Value::Set(items) => {
+            let part = order::key(part);
+            items.iter().any(|item| order::key(item) == part)
+        }
+        _ => match (order::text(&order::key(value)), order::text(&order::key(part))) {
+            (Some(text), Some(part)) => part.is_empty() || text.windows(part.len()).any(|window| window == part),
+            _ => false,
+        },
+    }
+}
+
+/// Where the rows come from.
+enum Source {
+    /// In the order of their coming.
+    Rows,
+    /// In the order of an indexed field, between two keys.
+    Index { field: String, low: Vec<u8>, high: Vec<u8>, down: bool },
+}
+
+/// The rows of a table that a query asks for.
+pub fn run_query(rows: &mut dyn Rows, resource_seq: i64, query: &Query) -> Result<Found> {
+    let Some(table) = rows.table(resource_seq)? else { return Ok(Found { rows: Vec::new(), has_more: false }) };
+    let mut indexed = names(&table.key_fields);
+    indexed.extend(names(&table.index_fields));
+    let source = source(query, &indexed);
+    let in_order = match (&source, query.sort.as_slice()) {
+        (_, []) => true,
+        (Source::Index { field, .. }, [(sorted, _)]) => field == sorted,
+        (Source::Index { .. } | Source::Rows, _) => false,
+    };
+    let mut page = Page::new(query);
+    if in_order {
+        scan(rows, resource_seq, &source, |_, text, row| {
+            if query.conditions.iter().all(|condition| condition.holds(row)) { page.take(text, row) } else { Ok(true) }
+        })?;
+        return Ok(page.found());
+    }
+    for row_seq in sorted(rows, resource_seq, &source, query)?.into_iter().skip(query.offset as usize) {
+        let Some(row) = rows.table_row(row_seq)? else { continue };
+        if !page.add(&row.row, &read(&row.row)?) {
+            break;
+        }
+    }
+    Ok(page.found())
+}
+
+fn source(query: &Query, indexed: &[String]) -> Source {
+    let sort_field = query.sort.first().filter(|_| query.sort.len() == 1);
+    let usable = query.conditions.iter().filter(|condition| indexed.contains(&condition.field));
+    let bounded = usable.filter_map(|condition| Some((condition, condition.bounds()?)));
+    let best = bounded.min_by_key(|(condition, _)| condition.weight());
+    let down = |field: &str| sort_field.is_some_and(|(sorted, down)| *down && sorted == field);
+    match (best, sort_field) {
+        (Some((condition, (low, high))), _) => {
+            Source::Index { field: condition.field.clone(), low, high, down: down(&condition.field) }
+        }
+        (None, Some((field, down))) if indexed.contains(field) => {
+            Source::Index { field: field.clone(), low: Vec::new(), high: order::LAST.to_vec(), down: *down }
+        }
+        (None, _) => Source::Rows,
+    }
+}
+
+/// Gives every row of the source to `each`, until that says that it has enough.
+fn scan(
+    rows: &mut dyn Rows,
+    resource_seq: i64,
+    source: &Source,
+    mut each: impl FnMut(i64, &Text, &Value) -> Result<bool>,
+) -> Result<()> {
+    let (mut value, mut row_seq) = match source {
+        Source::Rows => (Vec::new(), 0),
+        Source::Index { low, down: false, .. } => (low.clone(), i64::MIN),
+        Source::Index { high, down: true, .. } => (high.clone(), i64::MAX),
+    };
+    loop {
+        let page: Vec<_> = match source {
+            Source::Rows => {
+                let page = rows.table_rows(resource_seq, row_seq, PAGE)?;
+                page.into_iter().map(|row| (row, Vec::new())).collect()
+            }
+            Source::Index { field, low, high, down } => {
+                let bound = if *down { low } else { high };
+                let after = (value.as_slice(), row_seq);
+                rows.table_range(&Range { resource_seq, field, after, bound, down: *down, limit: PAGE })?
+            }
+        };
+        let last_page = (page.len() as i64) < PAGE;
+        for (row, at) in page {
+            if !each(row.row_seq, &row.row, &read(&row.row)?)? {
+                return Ok(());
+            }
+            (row_seq, value) = (row.row_seq, at);
+        }
+        if last_page {
+            return Ok(());
+        }
+    }
+}
+
+/// The rows that fulfil the conditions, in the order that is asked for.
+fn sorted(rows: &mut dyn Rows, resource_seq: i64, source: &Source, query: &Query) -> Result<Vec<i64>> {
+    let mut found: Vec<(Vec<Vec<u8>>, i64)> = Vec::new();
+    scan(rows, resource_seq, source, |row_seq, _, row| {
+        if query.conditions.iter().all(|condition| condition.holds(row)) {
+            found.push((query.sort.iter().map(|(field, _)| order::key(field_value(row, field))).collect(), row_seq));
+        }
+        if found.len() > limits::QUERY_SORTED_MAX {
+            let max = limits::QUERY_SORTED_MAX;
+            return Err(Error::Invalid(format!(
+                "sort has more than {max} rows to put in order; allowed: an index field, or a narrower where"
+            )));
+        }
+        Ok(true)
+    })?;
+    let first_down = query.sort.first().is_some_and(|(_, down)| *down);
+    found.sort_unstable_by(|(a, a_seq), (b, b_seq)| {
+        let fields = query.sort.iter().zip(a.iter().zip(b));
+        let order = fields.map(|((_, down), (a, b))| turned(a.cmp(b), *down)).find(|order| order.is_ne());
+        order.unwrap_or_else(|| turned(a_seq.cmp(b_seq), first_down))
+    });
+    Ok(found.into_iter().map(|(_, row_seq)| row_seq).collect())
+}
+
+fn turned(order: Ordering, down: bool) -> Ordering {
+    if down { order.reverse() } else { order }
+}
+
+/// A page that is being filled.
+struct Page<'a> {
+    query: &'a Query,
+    skipped: i64,
+    rows: Vec<Text>,
+    bytes: usize,
+    has_more: bool,
+}
+
+impl<'a> Page<'a> {
+    fn new(query: &'a Query) -> Page<'a> {
+        Page { query, skipped: 0, rows: Vec::new(), bytes: 0, has_more: false }
+    }
+
+    /// Takes a row that may still be before the offset; whether more are wanted.
+    fn take(&mut self, text: &Text, row: &Value) -> Result<bool> {
+        if self.skipped < self.query.offset {
+            self.skipped += 1;
+            return Ok(true);
+        }
+        Ok(self.add(text, row))
+    }
+
+    /// Adds a row, if there is room; whether there is.
+    fn add(&mut self, text: &Text, row: &Value) -> bool {
+        let text = match &self.query.select {
+            Some(fields) => selected(row, fields),
+            None => text.clone(),
+        };
+        self.bytes += text.len();
+        let full = self.rows.len() as i64 >= self.query.limit;
+        if full || (self.bytes > limits::REPLY_BYTES_MAX / 2 && !self.rows.is_empty()) {
+            self.has_more = true;
+            return false;
+        }
+        self.rows.push(text);
+        true
+    }
+
+    fn found(self) -> Found {
+        Found { rows: self.rows, has_more: self.has_more }
+    }
+}
+
+fn selected(row: &Value, fields: &[String]) -> Text {
+    let Value::Map(entries) = row else { return edn::write(row).into() };
+    let kept = fields.iter().filter_map(|field| entries.iter().find(|(key, _)| field_name(key) == *field));
+    edn::write(&Value::Map(kept.cloned().collect())).into()
+}

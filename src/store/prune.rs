@@ -1,0 +1,24 @@
+//! How old jobs and batches are found and removed, row by row.
+//! It does not know how long anything is kept.
+
+use super::{Batch, Job, Result};
+
+/// Reads.
+pub trait PruneRows {
+    /// Every workspace and type that jobs were submitted with.
+    fn job_types(&mut self) -> Result<Vec<(String, String)>>;
+    /// Jobs of a workspace and type outside of batches that ended at or before `completed_at`, oldest first.
+    fn prunable_jobs(&mut self, of: (&str, &str), completed_at: i64, limit: i64) -> Result<Vec<i64>>;
+    /// Batches of a workspace and type that ended at or before `completed_at`, oldest first.
+    fn prunable_batches(&mut self, of: (&str, &str), completed_at: i64, limit: i64) -> Result<Vec<i64>>;
+}
+
+/// Writes.
+pub trait PruneTx {
+    /// Removes every row of a job but those of its resources.
+    fn delete_job(&mut self, job: &Job, idempotency_key: Option<&str>) -> Result<()>;
+    /// Removes the row of a batch that has no jobs any more, and its cap.
+    fn delete_batch(&mut self, batch: &Batch, fanout: &str) -> Result<()>;
+    /// The last number used for an ending stays at least this, whatever is removed.
+    fn keep_ended_seq(&mut self, ended_seq: i64) -> Result<()>;
+}

@@ -1,0 +1,39 @@
+-- name: list_job_types
+-- Every type that jobs were submitted with, with its workspace.
+SELECT DISTINCT workspace_id, job_type FROM job_count ORDER BY workspace_id, job_type;
+
+-- name: list_prunable_jobs
+-- Jobs of a type outside of batches that ended before an instant, oldest first.
+SELECT seq FROM job
+WHERE workspace_id = $4 AND job_type = $1 AND completed_at <= $2 AND completed_at IS NOT NULL AND batch_seq IS NULL
+ORDER BY completed_at LIMIT $3;
+
+-- name: list_prunable_batches
+-- Batches of a type that ended before an instant, oldest first.
+SELECT seq FROM batch
+WHERE workspace_id = $4 AND job_type = $1 AND completed_at <= $2 AND completed_at IS NOT NULL
+ORDER BY completed_at LIMIT $3;
+
+-- name: delete_job
+-- Removes the changing row of a job.
+DELETE FROM job WHERE seq = $1;
+
+-- name: delete_body
+-- Removes what a job was submitted with.
+DELETE FROM job_body WHERE seq = $1;
+
+-- name: delete_attempts
+-- Removes the history of a job.
+DELETE FROM job_attempt WHERE job_seq = $1;
+
+-- name: delete_batch
+-- Removes a batch.
+DELETE FROM batch WHERE seq = $1;
+
+-- name: delete_submission
+-- Forgets a submission under its idempotency key.
+DELETE FROM idempotency WHERE workspace_id = $1 AND key = $2 AND id = $3;
+
+-- name: delete_fanout_by_name
+-- Removes a cap that nothing is under.
+DELETE FROM fanout WHERE workspace_id = $1 AND name = $2 AND used = 0;

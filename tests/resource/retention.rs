@@ -1,0 +1,231 @@
+//! What is removed when its time is over, what is not, and that counts, batches and wake-ups stay right.
+
+use crate::support::{Store, ask, at, get, text};
+use errand::api::{Client, Code, NewFile, OpenOptions};
+use errand::value::{Value, edn};
+use std::path::Path;
+
+fn create(client: &dyn Client, job_type: &str) -> String {
+    let reply = get(client, "jobs.create", &format!("{{:job-type {job_type:?} :idempotency-key {job_type:?}}}"));
+    text(&reply, &["job", "job-id"]).into()
+}
+
+/// Claims the next job of the type and ends it, with more done in between.
+fn work(client: &dyn Client, job_type: &str, between: impl FnOnce(&str)) {
+    let claimed = get(client, "jobs.claim", &format!("{{:job-type {job_type:?} :worker-id \"w\"}}"));
+    let held = format!(
+        ":job-id {:?} :lease-token {:?}",
+        text(&claimed, &["job", "job-id"]),
+        text(&claimed, &["job", "lease-token"])
+    );
+    between(&held);
+    get(client, "jobs.complete", &format!("{{{held}}}"));
+}
+
+fn prune(client: &dyn Client, args: &str) -> String {
+    edn::write(&get(client, "jobs.prune", args))
+}
+
+fn code(client: &dyn Client, command: &str, args: &str) -> Option<Code> {
+    ask(client, command, args).err().map(|error| error.code)
+}
+
+fn blobs(store: &Store) -> usize {
+    fn count(folder: &Path) -> usize {
+        let entries =
+            std::fs::read_dir(folder).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+        entries.iter().map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()
+    }
+    count(&store.folder().join("jobs.db-files/sha256"))
+}
+
+fn put(client: &dyn Client, bytes: &str) -> String {
+    let new = NewFile { filename: "a.txt".into(), ..NewFile::default() };
+    let stored = client.files().unwrap().put(new, &mut std::io::Cursor::new(bytes)).unwrap();
+    text(&stored, &["uri"]).into()
+}
+
+#[test]
+fn ended_jobs_go_with_all_that_is_theirs_and_others_stay() {
+    let store = Store::new();
+    let client = store.open();
+    let (old, open) = (create(&*client, "t"), create(&*client, "u"));
+    let mut uris = Vec::new();
+    work(&*client, "t", |held| {
+        let artifact = |args: &str| {
+            get(&*client, args.split(' ').next().unwrap(), &format!("{{{held} {}}}", &args[args.find(' ').unwrap()..]))
+        };
+        uris.push(text(&artifact("jobs.attach_kv :label \"v\" :value 1"), &["artifact", "resource-uri"]).to_string());
+        let table = artifact("jobs.attach_table :label \"t\" :rows [{:a 1} {:a 2}] :index-fields [:a]");
+        uris.push(text(&table, &["artifact", "resource-uri"]).to_string());
+        let file = put(&*client, "bytes");
+        get(
+            &*client,
+            "jobs.progress",
+            &format!("{{{held} :artifacts {{:kind \"file\" :label \"f\" :resource-uri {file:?}}}}}"),
+        );
+        uris.push(file);
+    });
+    assert_eq!(blobs(&store), 1);
+    assert_eq!(prune(&*client, "{}"), "{:jobs 0, :batches 0, :resources 0}");
+    assert_eq!(prune(&*client, "{:older-than 0 :job-type \"u\"}"), "{:jobs 0, :batches 0, :resources 0}");
+    assert_eq!(prune(&*client, "{:older-than 0}"), "{:jobs 1, :batches 0, :resources 3}");
+    assert_eq!(code(&*client, "jobs.get", &format!("{{:job-id {old:?}}}")), Some(Code::NotFound));
+    assert_eq!(code(&*client, "jobs.get", &format!("{{:job-id {open:?}}}")), None);
+    for uri in uris {
+        assert_eq!(code(&*client, "resources.get", &format!("{{:uri {uri:?}}}")), Some(Code::NotFound), "{uri}");
+    }
+    assert_eq!(blobs(&store), 0);
+    let stats = get(&*client, "jobs.stats", "{}");
+    assert_eq!((at(&stats, &["total"]), at(&stats, &["counts", "succeeded"])), (&Value::Int(1), &Value::Int(0)));
+    assert_ne!(create(&*client, "t"), old, "its idempotency key is free again");
+}
+
+#[test]
+fn a_whole_batch_goes_at_once_and_an_open_one_stays() {
+    let store = Store::new();
+    let client = store.open();
+    let jobs = "{} ".repeat(250);
+    let batch = |name: &str| {
+        let reply = get(
+            &*client,
+            "jobs.batches.create",
+            &format!("{{:job-type {name:?} :jobs [{jobs}] :fanout-max-concurrency 1000}}"),
+        );
+        text(&reply, &["batch", "batch-id"]).to_string()
+    };
+    let (ended, open) = (batch("a"), batch("b"));
+    for _ in 0..250 {
+        work(&*client, "a", |_| {});
+    }
+    for _ in 0..249 {
+        work(&*client, "b", |_| {});
+    }
+    assert_eq!(prune(&*client, "{:older-than 0}"), "{:jobs 250, :batches 1, :resources 0}");
+    assert_eq!(code(&*client, "jobs.batches.get", &format!("{{:batch-id {ended:?}}}")), Some(Code::NotFound));
+    let left = get(&*client, "jobs.batches.get", &format!("{{:batch-id {open:?} :include-jobs? false}}"));
+    assert_eq!(at(&left, &["batch", "counts", "succeeded"]), &Value::Int(249));
+    let stats = get(&*client, "jobs.stats", "{}");
+    assert_eq!(at(&stats, &["total"]), &Value::Int(250));
+}
+
+#[test]
+fn bytes_stay_while_any_resource_has_them() {
+    let store = Store::new();
+    let client = store.open();
+    let (a, b) = (put(&*client, "same"), put(&*client, "same"));
+    assert_eq!(blobs(&store), 1);
+    get(&*client, "resources.delete", &format!("{{:uri {a:?}}}"));
+    prune(&*client, "{}");
+    let read = get(&*client, "resources.read", &format!("{{:uri {b:?}}}"));
+    assert_eq!(at(&read, &["content"]), &Value::str("same"));
+    get(&*client, "resources.delete", &format!("{{:uri {b:?}}}"));
+    prune(&*client, "{}");
+    assert_eq!(blobs(&store), 0);
+}
+
+#[test]
+fn a_resource_that_two_jobs_name_goes_with_the_second() {
+    let store = Store::new();
+    let client = store.open();
+    let file = put(&*client, "shared");
+    let name = |job_type: &str| {
+        create(&*client, job_type);
+        work(&*client, job_type, |held| {
+            let args = format!("{{{held} :artifacts {{:kind \"file\" :label \"f\" :resource-uri {file:?}}}}}");
+            get(&*client, "jobs.progress", &args);
+        });
+    };
+    name("a");
+    name("b");
+    assert_eq!(prune(&*client, "{:older-than 0 :job-type \"a\"}"), "{:jobs 1, :batches 0, :resources 0}");
+    assert_eq!(code(&*client, "resources.get", &format!("{{:uri {file:?}}}")), None);
+    assert_eq!(prune(&*client, "{:older-than 0}"), "{:jobs 1, :batches 0, :resources 1}");
+    assert_eq!(blobs(&store), 0);
+}
+
+#[test]
+fn a_value_is_gone_when_its_time_is_over() {
+    let store = Store::new();
+    let client = store.open();
+    create(&*client, "t");
+    let mut uri = String::new();
+    work(&*client, "t", |held| {
+        let reply = get(&*client, "jobs.attach_kv", &format!("{{{held} :label \"v\" :value 1 :ttl-seconds 1}}"));
+        uri = text(&reply, &["artifact", "resource-uri"]).into();
+    });
+    let args = format!("{{:uri {uri:?}}}");
+    assert_eq!(code(&*client, "resources.read", &args), None);
+    crate::program::eventually("it is over", || code(&*client, "resources.read", &args) == Some(Code::NotFound));
+    assert_eq!(edn::write(at(&get(&*client, "resources.list", "{}"), &["items"])), "[]");
+    assert_eq!(prune(&*client, "{}"), "{:jobs 0, :batches 0, :resources 1}");
+}
+
+#[test]
+fn the_engine_prunes_by_itself_as_the_options_say() {
+    let store = Store::new();
+    let options = || OpenOptions {
+        prune_every_ms: 20,
+        retention_ms: Some(86_400_000),
+        retention_by_type: Some(vec![("short".into(), 1)]),
+        ..OpenOptions::default()
+    };
+    let client = store.open_with(options());
+    let (short, long) = (create(&*client, "short"), create(&*client, "long"));
+    work(&*client, "short", |_| {});
+    work(&*client, "long", |_| {});
+    let is_gone = |id: &str| code(&*client, "jobs.get", &format!("{{:job-id {id:?}}}")) == Some(Code::NotFound);
+    crate::program::eventually("the short one is gone", || is_gone(&short));
+    assert!(!is_gone(&long));
+    let said = get(&*client, "jobs.retention", "{}");
+    assert_eq!(edn::write(&said), r#"{:retention {:keep-ms 86400000, :by-type {"short" 1}}}"#);
+    client.close();
+    let again = store.open();
+    let said = get(&*again, "jobs.retention", "{:keep \"2d\"}");
+    assert_eq!(edn::write(&said), r#"{:retention {:keep-ms 172800000, :by-type {"short" 1}}}"#);
+}
+
+#[test]
+fn a_workspace_prunes_only_its_own() {
+    let store = Store::new();
+    let client = store.open();
+    let other = store.open_with(OpenOptions { workspace: "b".into(), ..OpenOptions::default() });
+    let id = create(&*client, "t");
+    work(&*client, "t", |_| {});
+    assert_eq!(prune(&*other, "{:older-than 0}"), "{:jobs 0, :batches 0, :resources 0}");
+    assert_eq!(code(&*client, "jobs.get", &format!("{{:job-id {id:?}}}")), None);
+}
+
+#[test]
+fn an_await_in_another_process_is_woken_after_everything_was_pruned() {
+    let place = crate::program::Place::new();
+    let first = place.create(&[]);
+    let done = place.script("done.sh", "exit 0");
+    let again = place.create(&[]);
+    let waiting = {
+        let mut command = place.errand(&["jobs", "await", &again, "--timeout", "60s", "--interval", "1h"]);
+        std::thread::spawn(move || command.output().unwrap())
+    };
+    place.work_once(&done, &[]);
+    place.ended(&first);
+    let pruned = place.ask(&["jobs", "prune", "--older-than", "0"]);
+    assert_eq!(pruned["jobs"], 1);
+    place.work_once(&done, &[]);
+    let output = waiting.join().unwrap();
+    assert!(output.status.success(), "{}", crate::program::text(&output.stdout));
+}
+
+#[test]
+fn bytes_that_a_crash_left_behind_are_removed() {
+    let store = Store::new();
+    let client = store.open();
+    let kept = put(&*client, "kept");
+    client.close();
+    let orphan = "ab".repeat(32);
+    let folder = store.folder().join("jobs.db-files/sha256/ab");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(&orphan), "orphan").unwrap();
+    let client = store.open_with(OpenOptions { prune_every_ms: 20, ..OpenOptions::default() });
+    crate::program::eventually("the orphan is gone", || !folder.join(&orphan).exists());
+    assert_eq!(code(&*client, "resources.read", &format!("{{:uri {kept:?}}}")), None);
+}
