@@ -140,8 +140,9 @@
           batch (errand/await-batch-async engine batch-id {:include-jobs? true})]
       (errand/cancel! job-id)
       (errand/cancel-batch! batch-id)
-      (is (= "cancelled" (:status (within job))))
+      ;; First: who waits for a future may run what follows it.
       (is (= "callers-own" (within thread)))
+      (is (= "cancelled" (:status (within job))))
       (is (= ["cancelled"] (map :status (:jobs (within batch)))))
       (.shutdown executor)
       (let [failure (thrown (within (errand/await-async "no-such-job")))]

@@ -25,9 +25,9 @@
 
 (deftest options-are-those-of-the-kind-of-engine
   (let [message (fn [place options] (ex-message (thrown (errand/open place options))))]
-    (is (= ":sync is a database's option and does not apply here (allowed: :workspace, :api-key, :retry-for)"
+    (is (= ":sync is a database's option and does not apply here (allowed: :workspace, :on-event, :api-key, :retry-for)"
            (message "http://127.0.0.1:1" {:sync "normal"})))
-    (is (= ":api-key is a control plane's option and does not apply here (allowed: :workspace, :sync, :create?, :fallback-poll, :busy-timeout, :resources, :retention, :retention-by-type, :prune-every)"
+    (is (= ":api-key is a control plane's option and does not apply here (allowed: :workspace, :on-event, :sync, :create?, :fallback-poll, :busy-timeout, :resources, :retention, :retention-by-type, :prune-every)"
            (message "jobs.db" {:api-key "x"})))
     (is (str/starts-with? (message "http://127.0.0.1:1" {:api-kye "x"}) ":api-kye is unknown; did you mean :api-key?"))
     (is (not (str/includes? (message "http://127.0.0.1:1" {:api-key 7777}) "7777")))
@@ -176,8 +176,9 @@
               (is (= third (edn/read-string (slurp (io/file folder "jvm.out")))) (slurp (io/file folder "jvm.err"))))
             (let [all (all-jobs engine)]
               (is (= (+ (* 2 third) (* batches in-batch)) (count all)))
-              (is (every? #(= (:payload %) (get-in % [:result :outputs])) all))
-              (is (every? (fn [{:keys [attempts]}] (= ["succeeded"] (map :outcome attempts))) all))
+              (is (empty? (remove #(= (:payload %) (get-in % [:result :outputs])) all)))
+              ;; A claim whose answer was lost with the server is released: no handler saw it.
+              (is (empty? (remove #(= ["succeeded"] (remove #{"released"} (map :outcome (:attempts %)))) all)))
               (is (= #{"http-0" "http-1" "http-2" "jvm-http" "jvm-store"} (set (map :worker-id all)))))
             (finally
               (worker/stop! own)
