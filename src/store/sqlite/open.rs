@@ -57,7 +57,8 @@ pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
             patient(file.options, || {
                 settle(&connection, options.durable).map_err(|cause| unusable(&file.path, cause))
             })?;
-            migrate(&file.path, &connection)?;
+            // Whoever looks at the version may hold the file for a moment, with no lock of the sidecar's.
+            patient(file.options, || migrate(&file.path, &connection))?;
         } else if Instant::now() >= until {
             return Err(Error::Busy(format!(
                 "{name} has an older schema and is open in an older program: close that, then open again"
