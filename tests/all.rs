@@ -10,6 +10,7 @@ mod readme;
 mod remote;
 mod resource;
 mod scenarios;
+mod storm;
 mod support;
 mod tidy;
 mod worker;
