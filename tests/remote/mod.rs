@@ -3,6 +3,7 @@
 mod choosing;
 mod mistakes;
 mod plane;
+mod proxy;
 mod tls;
 mod waits;
 mod workers;
