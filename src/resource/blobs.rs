@@ -166,14 +166,15 @@ impl Blobs {
     }
 
     /// Removes what crashes left behind: private files of processes that are gone, and bytes that no resource has.
-    pub fn remove_orphans(&self, mut is_used: impl FnMut(&str) -> Result<bool>) -> Result<usize> {
+    /// Gives how many bytes were; nothing where somebody puts bytes just now, and it is to be tried again.
+    pub fn remove_orphans(&self, mut is_used: impl FnMut(&str) -> Result<bool>) -> Result<Option<usize>> {
         if !self.folder.exists() {
-            return Ok(0);
+            return Ok(Some(0));
         }
         self.remove_private_files();
         let turn = self.turn()?;
         if turn.try_lock().is_err() {
-            return Ok(0);
+            return Ok(None);
         }
         let opened = self.opened()?;
         let names = opened.runtime.block_on(async {
@@ -193,7 +194,7 @@ impl Blobs {
                 removed += 1;
             }
         }
-        Ok(removed)
+        Ok(Some(removed))
     }
 
     fn remove_private_files(&self) {
@@ -335,11 +336,12 @@ mod tests {
             let (a, b) = (put(blobs, b"a"), put(blobs, b"b"));
             let hashes = [a.hash.clone(), b.hash.clone()];
             assert_eq!(blobs.remove(&hashes, |_| Ok(false)).unwrap(), Vec::<String>::new());
+            assert_eq!(blobs.remove_orphans(|_| Ok(false)).unwrap(), None);
             drop((a, b));
             assert_eq!(blobs.remove(&hashes, |hash| Ok(hash == hashes[1])).unwrap(), hashes);
             assert!(blobs.read(&hashes[0], 0, 1).is_err());
             assert_eq!(blobs.read(&hashes[1], 0, 1).unwrap(), b"b");
-            assert_eq!(blobs.remove_orphans(|_| Ok(false)).unwrap(), 1);
+            assert_eq!(blobs.remove_orphans(|_| Ok(false)).unwrap(), Some(1));
             assert!(blobs.read(&hashes[1], 0, 1).is_err());
         });
     }

@@ -1,6 +1,7 @@
 //! The client of a control plane: as scenarios, against what is no control plane, and through its restarts.
 
 mod choosing;
+mod crash;
 mod mistakes;
 mod plane;
 mod proxy;
