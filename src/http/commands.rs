@@ -4,6 +4,7 @@
 use super::form::{Failure, Form};
 use super::gate::Asked;
 use super::log::Said;
+use super::pace;
 use super::server::{BODY_BYTES_MAX, Shared, header_text};
 use super::waiting;
 use crate::api::{self, Call, Code, Error};
@@ -14,7 +15,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tokio::task::block_in_place;
 use tokio::time::{Instant, timeout_at};
 
 /// A body of more bytes is a large one.
@@ -35,7 +35,7 @@ pub async fn run(State(app): State<Shared>, Asked(caller): Asked, headers: Heade
     let reply = waiting::ask(&app, caller, call).await;
     let code = reply.as_ref().err().map(|error| error.code);
     let mut response = match reply {
-        Ok(data) => block_in_place(|| form.success(&workspace, data)),
+        Ok(data) => pace::on_value(data, |data| form.success(&workspace, data)),
         Err(error) => Failure { form, error, status: None }.into_response(),
     };
     response.extensions_mut().insert(Said { command, workspace, code });
@@ -50,7 +50,7 @@ async fn call(app: &Shared, headers: &HeaderMap, body: Body) -> Result<Call, Fai
         return Err(failed(error).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     };
     let body = read_body(app, headers, body).await.map_err(|(error, status)| Failure { status, ..failed(error) })?;
-    block_in_place(|| read_call(form, &body)).map_err(failed)
+    pace::on_bytes(body.len(), || read_call(form, &body)).map_err(failed)
 }
 
 /// Why a body cannot be had, and the status that says so where the error's code does not.

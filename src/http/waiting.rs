@@ -1,6 +1,7 @@
 //! A call under way for one request: its answer, or its end when the client goes away or the server drains.
 //! It does not know single commands.
 
+use super::pace;
 use super::server::Shared;
 use crate::api::{Answer, Call, Caller, Code, Error, Pending, Reply};
 use std::sync::Arc;
@@ -18,7 +19,9 @@ pub async fn ask(app: &Shared, caller: Caller, call: Call) -> Reply {
             host.undelivered(&asked.0, &asked.1, &reply);
         }
     });
-    let pending = match block_in_place(|| app.host.call_as(&caller, call, done)) {
+    let short = !call.command.reads() && pace::is_short(&call.args);
+    let begin = || app.host.call_as(&caller, call, done);
+    let pending = match if short { begin() } else { block_in_place(begin) } {
         Answer::Now(reply) => return reply,
         Answer::Later(pending) => pending,
     };
