@@ -15,6 +15,7 @@ mod process;
 mod run;
 mod simulation;
 mod storm;
+mod surface;
 mod threads;
 mod transitions;
 mod waking;
