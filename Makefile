@@ -6,7 +6,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build demo bench test storm check classpath clean tools maven FORCE
+.PHONY: help build demo bench test storm fuzz check classpath clean tools maven FORCE
 
 CARGO ?= cargo
 MVN ?= mvn
@@ -61,6 +61,13 @@ BENCH ?=
 
 bench: build ## measure every phase beside raw SQLite on this disk: a table, target/bench.json, target/bench.svg
 	@$(CARGO) bench --locked --quiet --bench bench --target-dir target -- $(BENCH)
+
+# What is given to the fuzzer, such as FUZZ='--seconds 600 json http'.
+FUZZ ?=
+
+fuzz: tools $(PATHS)/run ## fuzz every reader and the server for a minute each: a line for each, failures to tests/corpus
+	@command -v c++ >/dev/null || { echo 'make: a C++ compiler is missing, libFuzzer needs it: install g++ or clang' >&2; exit 1; }
+	@CARGO='$(CARGO)' JAVA='$(JAVA)' tests/fuzz.sh $(FUZZ)
 
 test: tools maven ## every test: Rust, and Clojure on the default and on the newest JDK
 	@MAKE='$(MAKE)' CARGO='$(CARGO)' tests/run.sh

@@ -14,6 +14,7 @@ mod power;
 mod process;
 mod run;
 mod simulation;
+mod surface;
 mod sweep;
 mod threads;
 mod transitions;
