@@ -138,7 +138,7 @@ pub fn submit(client: &dyn Client, how: &str) {
         // The first batch is of what the others leave over.
         let mut left = (submissions() - singles * THREADS * SINGLERS) / BATCHERS;
         while left > 0 {
-            let size = if left % IN_BATCH == 0 { IN_BATCH } else { left % IN_BATCH };
+            let size = if left.is_multiple_of(IN_BATCH) { IN_BATCH } else { left % IN_BATCH };
             let jobs: String = (0..size).map(|number| format!("{{:payload {{:n {number}}}}}")).collect();
             get(client, "jobs.batches.create", &format!("{{:job-type \"many\" :jobs [{jobs}]}}"));
             left -= size;
