@@ -73,5 +73,5 @@ fn a_bucket_that_cannot_be_reached_is_unavailable_and_does_not_stop_the_jobs() {
     }
     crate::program::succeeded(command);
     let said = std::fs::read_to_string(place.path("said")).unwrap();
-    assert!(said.contains("bucket \"s3://none/x\" cannot be reached"), "{said}");
+    assert!(said.contains(r#"bucket \"s3://none/x\" cannot be reached"#), "{said}");
 }
