@@ -2,6 +2,7 @@
 
 mod cli;
 mod engine;
+mod fuzz;
 mod http;
 mod oracle;
 mod program;
@@ -10,6 +11,7 @@ mod readme;
 mod remote;
 mod resource;
 mod scenarios;
+mod storm;
 mod support;
 mod tidy;
 mod worker;

@@ -32,6 +32,13 @@ impl Host {
         Host { engine: Mutex::new(Some(engine)), blobs, path, pending: Arc::default(), draining: Arc::default() }
     }
 
+    /// A handle to an engine that the caller has started on the store at `path`; it has no files yet.
+    pub fn of(engine: Arc<Engine>, path: PathBuf) -> Host {
+        let mut beside = path.clone().into_os_string();
+        beside.push("-files");
+        Host::new(engine, Arc::new(Blobs::new(beside.into(), None)), path)
+    }
+
     /// Another handle to the same engine, with calls of its own; nothing once this one is closed.
     pub fn share(&self) -> Option<Host> {
         let engine = locked(&self.engine).clone()?;

@@ -4,6 +4,7 @@
 use super::form::{Failure, Form};
 use super::gate::Asked;
 use super::log::Said;
+use super::pace;
 use super::server::{BODY_BYTES_MAX, Shared, header_text};
 use super::waiting;
 use crate::api::{self, Call, Caller, Code, Error};
@@ -14,7 +15,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tokio::task::block_in_place;
 use tokio::time::{Instant, timeout_at};
 
 /// A body of more bytes is a large one.
@@ -37,7 +37,7 @@ fn answered(app: Shared, form: Form, caller: Caller, call: Call) -> impl Future<
         let reply = reply.await;
         let code = reply.as_ref().err().map(|error| error.code);
         let mut response = match reply {
-            Ok(data) => block_in_place(|| form.success(&workspace, data)),
+            Ok(data) => pace::on_value(data, |data| form.success(&workspace, data)),
             Err(error) => Failure { form, error, status: None }.into_response(),
         };
         response.extensions_mut().insert(Said { command, workspace, code });
@@ -54,7 +54,7 @@ async fn call(app: &Shared, headers: HeaderMap, body: Body) -> Result<(Form, Cal
         return Err(failed(error).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     };
     let body = read_body(app, &headers, body).await.map_err(|(error, status)| Failure { status, ..failed(error) })?;
-    let call = block_in_place(|| read_call(form, &body)).map_err(failed)?;
+    let call = pace::on_bytes(body.len(), || read_call(form, &body)).map_err(failed)?;
     Ok((Form::wanted(&headers), call))
 }
 

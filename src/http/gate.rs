@@ -9,7 +9,6 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
-use tokio::task::block_in_place;
 
 /// The longest poll of one request.
 const WAIT_MAX_MS: i64 = 30_000;
@@ -58,7 +57,7 @@ pub fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
     let caller = match (&app.gate.doors, token) {
         (Doors::Open, _) => full(workspace),
         (Doors::Keys(Some(own)), Some(token)) if api::same_secret(own, token) => full(workspace),
-        (Doors::Keys(_), Some(token)) => block_in_place(|| app.host.authenticate(token, workspace))?,
+        (Doors::Keys(_), Some(token)) => app.host.authenticate(token, workspace)?,
         (Doors::Keys(_), None) => return Err(Error::new(Code::Unauthenticated, "key is missing")),
     };
     Ok(Caller { operation: operation.map(String::from), wait_max_ms: Some(WAIT_MAX_MS), ..caller })

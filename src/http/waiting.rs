@@ -1,6 +1,7 @@
 //! A call under way for one request: its answer, or its end when the client goes away or the server drains.
 //! It does not know single commands.
 
+use super::pace;
 use super::server::Shared;
 use crate::api::{Answer, Call, Caller, Code, Error, Pending, Reply};
 use std::sync::Arc;
@@ -44,7 +45,9 @@ fn begin(app: Shared, caller: Caller, call: Call) -> Begun {
             host.undelivered(&asked.0, &asked.1, &reply);
         }
     });
-    match (block_in_place(|| app.host.call_as(&caller, call, done)), again) {
+    let short = !call.command.reads() && pace::is_short(&call.args);
+    let begin = || app.host.call_as(&caller, call, done);
+    match (if short { begin() } else { block_in_place(begin) }, again) {
         (Answer::Now(reply), _) => Begun::Answered(Box::new(reply)),
         (Answer::Later(_), None) => Begun::Under(told),
         (Answer::Later(pending), Some(asked)) => {
