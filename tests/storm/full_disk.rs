@@ -3,6 +3,7 @@
 
 use super::load::{Load, eventually, work_off};
 use super::{roles, seconds};
+use crate::program::{Worker, program};
 use crate::promises::invariants;
 use std::fs::File;
 use std::io::Write;
@@ -50,6 +51,7 @@ pub fn fill(folder: &Path) {
     let client = roles::open(&store.display().to_string());
     let until = Instant::now() + Duration::from_secs(seconds(2));
     let load = Load::start(&client, 3, PAD);
+    let worker = worker(&store);
     let mut fillings = 0;
     while fillings == 0 || (Instant::now() < until && store.metadata().map_or(0, |found| found.len()) < ENOUGH) {
         let before = load.fates.refusals.load(Ordering::Relaxed);
@@ -61,11 +63,22 @@ pub fn fill(folder: &Path) {
         assert!(eventually(|| load.fates.count.load(Ordering::Relaxed) > before + 20), "nothing is taken any more");
     }
     let fates = load.end();
+    let handled = &worker.drained()["handledCount"];
     let stuck = work_off(&*client, &store);
     let (_, _, words) = fates.check(&*client);
     client.close();
     invariants::assert_hold(&store);
-    roles::say(&format!("full disk: filled {fillings} times, {words}, {stuck} stuck"));
+    roles::say(&format!(
+        "full disk: filled {fillings} times, {handled} jobs by a worker process, {words}, {stuck} stuck"
+    ));
+}
+
+/// A worker process, which has its own files elsewhere.
+fn worker(store: &Path) -> Worker {
+    let mut command = Command::new(program());
+    command.args(["jobs", "worker", "run", "--type", "t", "--handler", "true", "--lease-duration", "1s"]);
+    command.arg("--db").arg(store).stdin(Stdio::null()).stdout(Stdio::piped());
+    Worker::of(command.spawn().expect("the program can be started"))
 }
 
 /// Leaves no byte free.
