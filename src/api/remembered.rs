@@ -6,10 +6,11 @@ use super::error::{Code, Error};
 use super::files::wait;
 use crate::engine::Engine;
 use crate::resource::Blobs;
+use crate::store::Reading;
 use std::path::{Path, PathBuf};
 
 /// Where the place of the bytes is remembered.
-const PLACE: &str = "files";
+pub const PLACE: &str = "files";
 const BUCKET: &str = "s3://";
 
 /// Where the bytes of the store at `path` are; what the options say is remembered.
@@ -19,14 +20,29 @@ pub fn blobs(engine: &Engine, path: &Path, options: &OpenOptions) -> Result<Blob
     if let Some(given) = given.clone().filter(|given| known.as_ref() != Some(given)) {
         wait(engine, move |work| Ok(work.resources().0.put_meta(PLACE, &given)?))?;
     }
-    let mut beside = path.as_os_str().to_os_string();
-    beside.push("-files");
-    let beside = PathBuf::from(beside);
-    Ok(match given.or(known) {
+    Ok(blobs_at(path, given.or(known)))
+}
+
+/// Where the bytes of the store that is being read are.
+pub fn blobs_of(reading: &Reading) -> Result<Blobs, Error> {
+    Ok(blobs_at(reading.path(), reading.meta(PLACE)?))
+}
+
+/// Where the bytes of a store at `path` are, given what it remembers.
+pub fn blobs_at(path: &Path, known: Option<String>) -> Blobs {
+    let beside = beside(path);
+    match known {
         Some(url) if url.starts_with(BUCKET) => Blobs::new(beside, Some(url)),
         Some(folder) => Blobs::new(folder.into(), None),
         None => Blobs::new(beside, None),
-    })
+    }
+}
+
+/// The folder of the bytes of a store at `path` where nobody said another.
+pub fn beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_os_string();
+    beside.push("-files");
+    beside.into()
 }
 
 /// Refuses a place other than the one that this process has the files of the store in.
