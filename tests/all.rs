@@ -3,6 +3,7 @@
 mod cli;
 mod engine;
 mod http;
+mod operations;
 mod oracle;
 mod program;
 mod promises;

@@ -54,6 +54,12 @@ pub struct RestoreOptions {
 pub fn backup(path: &Path, options: &BackupOptions) -> Result<Value, Error> {
     let BackupOptions { to, bytes, force, unchecked, busy_timeout } = options;
     let reading = Reading::open(path, *busy_timeout)?;
+    if to.exists() && !force {
+        return Err(Error::new(
+            Code::InvalidArgument,
+            format!("copy {} exists already; with --force it is replaced", to.display()),
+        ));
+    }
     let from = remembered::blobs_of(&reading)?;
     let into = match bytes {
         BytesTo::Beside if from.is_bucket() => None,

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::remembered;
 use crate::engine;
 use crate::resource::{self, Blobs};
-use crate::store::{Depth, Fault, Faults, Reading};
+use crate::store::{self, Checked, Depth, Fault, Faults, Reading};
 use crate::value::{MapBuilder, Value};
 use std::path::Path;
 use std::time::Duration;
@@ -43,7 +43,20 @@ pub struct Report {
 
 /// Looks at the store at `path`.
 pub fn check(path: &Path, options: &CheckOptions) -> Result<Report, Error> {
-    look(&Reading::open(path, options.busy_timeout)?, options, true)
+    match Reading::open(path, options.busy_timeout) {
+        Ok(reading) => look(&reading, options, true),
+        Err(store::Error::Corrupt(found)) => Ok(unreadable(path, found)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The report on a file that is broken where everything begins.
+fn unreadable(path: &Path, found: String) -> Report {
+    let mut faults = Faults::default();
+    let expected = "a file that can be read".into();
+    let (table, row) = (String::new(), String::new());
+    faults.add(Fault { law: "integrity", says: "the file is whole", table, row, found, expected }, 1);
+    report(path, &Checked { faults, ..Checked::default() }, Vec::new())
 }
 
 /// As `check`, without the bytes of files.
@@ -52,7 +65,11 @@ pub(super) fn check_rows(reading: &Reading) -> Result<Report, Error> {
 }
 
 fn look(reading: &Reading, options: &CheckOptions, bytes_too: bool) -> Result<Report, Error> {
-    let mut checked = reading.check(Depth { deep: options.deep, told_max: options.told_max })?;
+    let mut checked = match reading.check(Depth { deep: options.deep, told_max: options.told_max }) {
+        Ok(checked) => checked,
+        Err(store::Error::Corrupt(found)) => return Ok(unreadable(reading.path(), found)),
+        Err(error) => return Err(error.into()),
+    };
     let mut notes = Vec::new();
     if checked.current && bytes_too {
         // Of a store that cannot be read this would say the same once more.
@@ -67,10 +84,13 @@ fn look(reading: &Reading, options: &CheckOptions, bytes_too: bool) -> Result<Re
             checked.schema
         ));
     }
+    Ok(report(reading.path(), &checked, notes))
+}
+
+fn report(path: &Path, checked: &Checked, notes: Vec<String>) -> Report {
     let faults = &checked.faults;
-    let first = faults.told.first().map(sentence);
     let data = MapBuilder::new()
-        .put("path", reading.path().display().to_string())
+        .put("path", path.display().to_string())
         .put("whole?", faults.count == 0)
         .put("schema", checked.schema as i64)
         .put("jobs", checked.jobs)
@@ -79,7 +99,7 @@ fn look(reading: &Reading, options: &CheckOptions, bytes_too: bool) -> Result<Re
         .put("fault-count", i64::try_from(faults.count).unwrap_or(i64::MAX))
         .put("faults", faults.told.iter().map(fault_value).collect::<Vec<_>>())
         .put("notes", notes.into_iter().map(Value::from).collect::<Vec<_>>());
-    Ok(Report { whole: faults.count == 0, data: data.build(), first })
+    Report { whole: faults.count == 0, data: data.build(), first: faults.told.first().map(sentence) }
 }
 
 fn fault_value(fault: &Fault) -> Value {

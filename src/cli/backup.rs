@@ -46,7 +46,7 @@ pub fn restore_command() -> Command {
         .arg(
             file("resources-from", "DIR").help("where the bytes of its files are; the backup's FILE-files when absent"),
         )
-        .arg(switch("force").help("move a store that is there aside, to FILE-replaced"))
+        .arg(switch("force").help("move a store that is there aside, to FILE-replaced, over an earlier such one"))
         .arg(switch("unchecked").help("take the backup without having looked whether it is whole"))
         .after_help("Example:\n  errand restore --from /backup/jobs.db --to jobs.db")
 }
@@ -102,7 +102,9 @@ fn tell(data: &Value, what: &str, screen: &Screen) -> Ended {
     };
     if let Some(files) = data.get("files") {
         let (copied, present) = (number(files, "copied"), number(files, "present"));
-        out.push_str(&format!("files in {}: {copied} copied, {present} were there\n", text(files, "path")));
+        if copied + present > 0 {
+            out.push_str(&format!("files in {}: {copied} copied, {present} were there\n", text(files, "path")));
+        }
     }
     if data.get("files-stay-in").is_some() {
         out.push_str(&format!("files stay in {}\n", text(data, "files-stay-in")));

@@ -62,6 +62,9 @@ fn shown(data: &Value) -> String {
         for fault in &faults {
             table.add_row(["law", "table", "row", "found", "expected"].map(|name| text(fault, name)));
         }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         out.push('\n');
         out.extend(table.lines().map(|line| format!("{}\n", line.trim_end())));
     }
