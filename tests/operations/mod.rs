@@ -3,3 +3,4 @@
 mod backup;
 mod check;
 mod sample;
+mod schemas;

@@ -19,3 +19,5 @@ mod threads;
 mod transitions;
 mod waking;
 mod world;
+
+pub use transitions::same_as_golden;
