@@ -4,7 +4,7 @@
 //! `VACUUM INTO` reads in one transaction: writers neither wait for it nor make it begin anew, as they would a backup in
 //! steps; and what it writes is one file without a log beside it.
 
-use super::open::{absolute, identity};
+use super::open::{absolute, identity, on_one_machine};
 use super::reading::Reading;
 use super::{Error, Result, error, sidecar, sidecar_file};
 use crate::store::sql;
@@ -115,6 +115,7 @@ impl Vacant {
     /// Takes the place at `target`; where a database is there already only with `replace`.
     pub fn take(target: &Path, replace: bool) -> Result<Vacant> {
         let target = absolute(target, false)?;
+        on_one_machine(&target)?;
         if target.exists() && !replace {
             return Err(exists(&target));
         }

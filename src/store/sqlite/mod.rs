@@ -4,6 +4,8 @@
 mod access;
 mod check;
 mod copy;
+#[cfg(target_os = "linux")]
+mod filesystem;
 mod open;
 mod prune;
 mod reading;

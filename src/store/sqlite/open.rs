@@ -38,6 +38,7 @@ pub struct OpenFile {
 /// Opens the file at `path` for as long as the result lives.
 pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
     let path = absolute(path, options.create)?;
+    on_one_machine(&path)?;
     make_if_missing(&path, options.create)?;
     allowed(&path)?;
     let identity = identity(&path)?;
@@ -156,6 +157,17 @@ fn settle(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "temp_store", "memory")
+}
+
+/// Refuses a place that other machines may write to.
+#[cfg(target_os = "linux")]
+pub(super) fn on_one_machine(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), |folder| super::filesystem::allowed(folder, path))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn on_one_machine(_path: &Path) -> Result<()> {
+    Ok(())
 }
 
 /// The path of a database that is there, with its folder resolved.
