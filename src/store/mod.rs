@@ -103,7 +103,7 @@ pub trait Rows: ResourceRows + PruneRows + Send {
     /// The batch's jobs in the order of submission, above `after`.
     fn batch_jobs(&mut self, batch_seq: i64, after: i64, limit: i64) -> Result<Vec<Job>>;
     fn submission(&mut self, workspace: &str, key: &str) -> Result<Option<Submission>>;
-    fn counts(&mut self, workspace: &str) -> Result<Vec<Count>>;
+    fn counts(&mut self, workspace: &str, job_type: Option<&str>) -> Result<Vec<Count>>;
     /// The ids of jobs and batches that ended after `ended_seq`, and the last number used.
     fn ended_since(&mut self, ended_seq: i64) -> Result<(Vec<String>, i64)>;
     /// The last number used for an ending.

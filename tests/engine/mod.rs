@@ -2,6 +2,7 @@
 
 mod idle;
 mod lifecycle;
+mod lists;
 mod opening;
 mod together;
 mod trouble;

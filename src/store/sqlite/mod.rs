@@ -2,6 +2,7 @@
 //! It does not know which change is legal.
 
 mod access;
+mod lists;
 mod open;
 mod prune;
 mod resources;
