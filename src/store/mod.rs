@@ -63,6 +63,12 @@ pub trait Store: Send + Sync {
     /// Calls `on_change` after other processes may have committed. Sometimes it is called for nothing.
     fn watch(&self, on_change: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Send + Sync>>;
 
+    /// How long the log of commits is that are not in the store's file yet.
+    fn log_bytes(&self) -> u64;
+
+    /// Moves the log into the file and empties it; false where somebody reads an old state, who keeps it from that.
+    fn shorten_log(&self) -> Result<bool>;
+
     /// Tells the other processes that watch this store; called after a commit that matters to them.
     fn announce(&self) -> Result<()>;
 }

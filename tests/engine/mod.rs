@@ -3,6 +3,7 @@
 mod idle;
 mod lifecycle;
 mod lists;
+mod log;
 mod opening;
 mod together;
 mod trouble;
