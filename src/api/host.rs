@@ -36,7 +36,8 @@ impl Host {
     pub fn of(engine: Arc<Engine>, path: PathBuf) -> Host {
         let mut beside = path.clone().into_os_string();
         beside.push("-files");
-        Host::new(engine, Arc::new(Blobs::new(beside.into(), None)), path)
+        let owner = super::remembered::owner(&engine);
+        Host::new(engine, Arc::new(Blobs::new(beside.into(), None, owner)), path)
     }
 
     /// Another handle to the same engine, with calls of its own; nothing once this one is closed.

@@ -34,7 +34,7 @@ pub fn blobs(engine: &Arc<Engine>, path: &Path, options: &OpenOptions) -> Result
 }
 
 /// The name of the store, made when it is asked for the first time.
-fn owner(engine: &Arc<Engine>) -> Owner {
+pub fn owner(engine: &Arc<Engine>) -> Owner {
     let engine = Arc::downgrade(engine);
     let name = move || {
         let engine = engine.upgrade().ok_or(crate::engine::Error::Closed)?;
