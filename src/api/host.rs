@@ -34,10 +34,8 @@ impl Host {
 
     /// A handle to an engine that the caller has started on the store at `path`; it has no files yet.
     pub fn of(engine: Arc<Engine>, path: PathBuf) -> Host {
-        let mut beside = path.clone().into_os_string();
-        beside.push("-files");
-        let owner = super::remembered::owner(&engine);
-        Host::new(engine, Arc::new(Blobs::new(beside.into(), None, owner)), path)
+        let blobs = Blobs::new(super::remembered::beside(&path), None, None);
+        Host::new(engine, Arc::new(blobs), path)
     }
 
     /// Another handle to the same engine, with calls of its own; nothing once this one is closed.

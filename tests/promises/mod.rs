@@ -22,3 +22,4 @@ mod waking;
 mod world;
 
 pub use process::wait;
+pub use transitions::same_as_golden;
