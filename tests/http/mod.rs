@@ -5,6 +5,7 @@ mod errors;
 mod files;
 mod operations;
 mod polls;
+mod private;
 mod program;
 mod shown;
 mod tls;
