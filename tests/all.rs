@@ -11,6 +11,7 @@ mod readme;
 mod remote;
 mod resource;
 mod scenarios;
+mod storm;
 mod support;
 mod tidy;
 mod worker;

@@ -33,6 +33,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("getrandom", &["store/sqlite/mod.rs"]),
     ("hmac", &["resource/link.rs"]),
     ("http_body_util", &["http/"]),
+    ("hyper", &["http/"]),
     ("hyper_util", &["http/"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["value/", "cli/"]),

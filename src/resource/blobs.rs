@@ -21,14 +21,15 @@ use tokio::runtime::Runtime;
 const CHUNK: usize = 1 << 20;
 /// Parts of one upload to a bucket that are under way at once.
 const PARTS: usize = 4;
-/// After this a private file was left behind by a process that is gone.
-const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
+/// A private file of nobody's that is younger may just have been made, and is not yet locked.
+const PRIVATE_AGE: Duration = Duration::from_secs(60);
 
 /// Where bytes are kept.
 pub struct Blobs {
     /// For private files and the lock; and for the bytes themselves where there is no bucket.
     folder: PathBuf,
     bucket: Option<String>,
+    file_bytes_max: u64,
     opened: OnceLock<Opened>,
 }
 
@@ -40,7 +41,7 @@ struct Opened {
 impl Blobs {
     /// Bytes in `folder`, or in the bucket of an `s3://` URL with `folder` for what is under way. Nothing is made yet.
     pub fn new(folder: PathBuf, bucket: Option<String>) -> Blobs {
-        Blobs { folder, bucket, opened: OnceLock::new() }
+        Blobs { folder, bucket, file_bytes_max: limits::FILE_BYTES_MAX, opened: OnceLock::new() }
     }
 
     #[cfg(test)]
@@ -79,7 +80,9 @@ impl Blobs {
         let path = folder.join(uuid::Uuid::new_v4().simple().to_string());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|error| failed("file for an upload cannot be made", error))?;
-        Ok(Spool { path, file, hash: Sha256::new(), size: 0, head: Vec::new() })
+        // For as long as this process lives: by that others know what is left behind.
+        file.lock_shared().map_err(|error| failed("file for an upload cannot be locked", error))?;
+        Ok(Spool { path, file, hash: Sha256::new(), size: 0, max: self.file_bytes_max, head: Vec::new() })
     }
 
     /// Puts bytes in their place. They stay there at least as long as the result lives: by then a resource has them.
@@ -162,15 +165,16 @@ impl Blobs {
         Ok(gone)
     }
 
-    /// Removes what crashes left behind: private files of long ago, and bytes that no resource has.
-    pub fn remove_orphans(&self, mut is_used: impl FnMut(&str) -> Result<bool>) -> Result<usize> {
+    /// Removes what crashes left behind: private files of processes that are gone, and bytes that no resource has.
+    /// Gives how many bytes were; nothing where somebody puts bytes just now, and it is to be tried again.
+    pub fn remove_orphans(&self, mut is_used: impl FnMut(&str) -> Result<bool>) -> Result<Option<usize>> {
         if !self.folder.exists() {
-            return Ok(0);
+            return Ok(Some(0));
         }
         self.remove_private_files();
         let turn = self.turn()?;
         if turn.try_lock().is_err() {
-            return Ok(0);
+            return Ok(None);
         }
         let opened = self.opened()?;
         let names = opened.runtime.block_on(async {
@@ -190,7 +194,7 @@ impl Blobs {
                 removed += 1;
             }
         }
-        Ok(removed)
+        Ok(Some(removed))
     }
 
     fn remove_private_files(&self) {
@@ -198,7 +202,8 @@ impl Blobs {
         for entry in entries.flatten() {
             let modified = entry.metadata().and_then(|found| found.modified());
             let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
-            if age.is_some_and(|age| age > LEFT_BEHIND) {
+            let is_left = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+            if age.is_some_and(|age| age > PRIVATE_AGE) && is_left() {
                 // The next round tries again.
                 let _ = std::fs::remove_file(entry.path());
             }
@@ -231,6 +236,7 @@ pub struct Spool {
     file: File,
     hash: Sha256,
     size: u64,
+    max: u64,
     head: Vec<u8>,
 }
 
@@ -238,8 +244,8 @@ impl Spool {
     /// Adds bytes; more than a file may have are refused.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.size += bytes.len() as u64;
-        if self.size > limits::FILE_BYTES_MAX {
-            let max = limits::FILE_BYTES_MAX;
+        let max = self.max;
+        if self.size > max {
             return Err(Error::TooLarge(format!("file has more than {max} bytes; at most {max} are allowed")));
         }
         self.hash.update(bytes);
@@ -330,13 +336,45 @@ mod tests {
             let (a, b) = (put(blobs, b"a"), put(blobs, b"b"));
             let hashes = [a.hash.clone(), b.hash.clone()];
             assert_eq!(blobs.remove(&hashes, |_| Ok(false)).unwrap(), Vec::<String>::new());
+            assert_eq!(blobs.remove_orphans(|_| Ok(false)).unwrap(), None);
             drop((a, b));
             assert_eq!(blobs.remove(&hashes, |hash| Ok(hash == hashes[1])).unwrap(), hashes);
             assert!(blobs.read(&hashes[0], 0, 1).is_err());
             assert_eq!(blobs.read(&hashes[1], 0, 1).unwrap(), b"b");
-            assert_eq!(blobs.remove_orphans(|_| Ok(false)).unwrap(), 1);
+            assert_eq!(blobs.remove_orphans(|_| Ok(false)).unwrap(), Some(1));
             assert!(blobs.read(&hashes[1], 0, 1).is_err());
         });
+    }
+
+    #[test]
+    fn a_file_may_be_as_large_as_its_limit_and_not_a_byte_larger() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut blobs = Blobs::new(folder.path().join("files"), None);
+        assert_eq!(blobs.file_bytes_max, 4 << 30);
+        blobs.file_bytes_max = 2000;
+        assert_eq!(put(&blobs, &[7; 2000]).size, 2000);
+        let mut spool = blobs.spool().unwrap();
+        spool.write(&[7; 1500]).unwrap();
+        assert!(matches!(spool.write(&[7; 501]), Err(Error::TooLarge(_))));
+        drop(spool);
+        assert_eq!(std::fs::read_dir(blobs.folder.join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_private_file_goes_once_its_process_is_gone_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::new(folder.path().join("files"), None);
+        let spool = blobs.spool().unwrap();
+        let tmp = blobs.folder.join("tmp");
+        let left = tmp.join("left");
+        std::fs::write(&left, "half").unwrap();
+        let long_ago = SystemTime::now() - 2 * PRIVATE_AGE;
+        for path in [&left, &spool.path] {
+            File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        std::fs::write(tmp.join("new"), "").unwrap();
+        blobs.remove_orphans(|_| Ok(true)).unwrap();
+        assert!(!left.exists() && spool.path.exists() && tmp.join("new").exists());
     }
 
     #[test]
