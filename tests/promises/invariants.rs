@@ -46,8 +46,21 @@ const LAWS: &[(&str, &str)] = &[
     ("only a queued job under a cap waits for a place", "SELECT job_id FROM job WHERE held AND (status <> 'queued' OR fanout_id IS NULL)"),
     (
         "a cap knows how much of it is used",
-        "SELECT name FROM fanout f WHERE used <> (SELECT count(*) FROM job j WHERE j.fanout_id = f.fanout_id
+        "SELECT name FROM fanout f WHERE name NOT LIKE 'steps %' AND used <> (SELECT count(*) FROM job j WHERE j.fanout_id = f.fanout_id
            AND ((j.status = 'queued' AND NOT j.held) OR j.status IN ('leased', 'started', 'running')))",
+    ),
+    (
+        "a cap that types share knows how many are active under it",
+        "SELECT g.name FROM fanout g WHERE g.name LIKE 'steps %\"' AND g.used <> (SELECT count(*) FROM fanout t
+           JOIN job j ON j.fanout_id = t.fanout_id WHERE t.workspace_id = g.workspace_id
+           AND substr(t.name, 1, length(g.name) + 1) = g.name || ' ' AND j.status IN ('leased', 'started', 'running'))",
+    ),
+    (
+        "each of those types has the places that are left, and knows how many it uses",
+        "SELECT t.name FROM fanout t JOIN fanout g ON g.workspace_id = t.workspace_id AND g.name LIKE 'steps %\"'
+           AND substr(t.name, 1, length(g.name) + 1) = g.name || ' '
+         WHERE t.used <> (SELECT count(*) FROM job j WHERE j.fanout_id = t.fanout_id AND j.status = 'queued' AND NOT j.held)
+           OR t.cap <> max(0, g.cap - g.used) OR t.used > t.cap",
     ),
     (
         "no job waits for a place while there is room",
