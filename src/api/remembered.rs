@@ -5,15 +5,18 @@ use super::embedded::OpenOptions;
 use super::error::{Code, Error};
 use super::files::wait;
 use crate::engine::Engine;
-use crate::resource::Blobs;
+use crate::resource::{self, Blobs, Owner};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where the place of the bytes is remembered.
 const PLACE: &str = "files";
 const BUCKET: &str = "s3://";
+/// Where the name is remembered by which a place of bytes knows its store.
+const OWNER: &str = "files_owner";
 
 /// Where the bytes of the store at `path` are; what the options say is remembered.
-pub fn blobs(engine: &Engine, path: &Path, options: &OpenOptions) -> Result<Blobs, Error> {
+pub fn blobs(engine: &Arc<Engine>, path: &Path, options: &OpenOptions) -> Result<Blobs, Error> {
     let known = engine.read(|rows, _| Ok(rows.meta(PLACE)?))?;
     let given = options.resources.as_deref().map(absolute).transpose()?;
     if let Some(given) = given.clone().filter(|given| known.as_ref() != Some(given)) {
@@ -22,11 +25,33 @@ pub fn blobs(engine: &Engine, path: &Path, options: &OpenOptions) -> Result<Blob
     let mut beside = path.as_os_str().to_os_string();
     beside.push("-files");
     let beside = PathBuf::from(beside);
+    let owner = owner(engine);
     Ok(match given.or(known) {
-        Some(url) if url.starts_with(BUCKET) => Blobs::new(beside, Some(url)),
-        Some(folder) => Blobs::new(folder.into(), None),
-        None => Blobs::new(beside, None),
+        Some(url) if url.starts_with(BUCKET) => Blobs::new(beside, Some(url), owner),
+        Some(folder) => Blobs::new(folder.into(), None, owner),
+        None => Blobs::new(beside, None, owner),
     })
+}
+
+/// The name of the store, made when it is asked for the first time.
+fn owner(engine: &Arc<Engine>) -> Owner {
+    let engine = Arc::downgrade(engine);
+    let name = move || {
+        let engine = engine.upgrade().ok_or(crate::engine::Error::Closed)?;
+        if let Some(name) = engine.read(|rows, _| Ok(rows.meta(OWNER)?))? {
+            return Ok(name);
+        }
+        wait(&engine, |work| {
+            let (tx, _, ids) = work.resources();
+            if let Some(name) = tx.meta(OWNER)? {
+                return Ok(name);
+            }
+            let name = ids.token();
+            tx.put_meta(OWNER, &name)?;
+            Ok(name)
+        })
+    };
+    Box::new(move || name().map_err(|error: Error| resource::Error::Unavailable(error.message)))
 }
 
 /// Refuses a place other than the one that this process has the files of the store in.

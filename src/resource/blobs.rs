@@ -2,12 +2,11 @@
 //! private file first and hashed on the way, so nothing is held in memory and nothing half is ever found.
 //! It does not know which resource has which bytes; who puts or removes bytes takes turns by a lock in the folder.
 
-use super::{Error, Result};
+use super::{Error, Result, bucket};
 use crate::job::limits;
-use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
 use sha2::{Digest, Sha256};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -24,12 +23,21 @@ const PARTS: usize = 4;
 /// A private file of nobody's that is younger may just have been made, and is not yet locked.
 const PRIVATE_AGE: Duration = Duration::from_secs(60);
 
+/// Names the object that says whose a place is.
+const OWNER: &str = "owner";
+
+/// Gives the name of the store that the bytes are of.
+pub type Owner = Box<dyn Fn() -> Result<String> + Send + Sync>;
+
 /// Where bytes are kept.
 pub struct Blobs {
     /// For private files and the lock; and for the bytes themselves where there is no bucket.
     folder: PathBuf,
     bucket: Option<String>,
     file_bytes_max: u64,
+    owner: Owner,
+    /// Whether the place is known to be the owner's.
+    owned: OnceLock<()>,
     opened: OnceLock<Opened>,
 }
 
@@ -40,13 +48,14 @@ struct Opened {
 
 impl Blobs {
     /// Bytes in `folder`, or in the bucket of an `s3://` URL with `folder` for what is under way. Nothing is made yet.
-    pub fn new(folder: PathBuf, bucket: Option<String>) -> Blobs {
-        Blobs { folder, bucket, file_bytes_max: limits::FILE_BYTES_MAX, opened: OnceLock::new() }
+    pub fn new(folder: PathBuf, bucket: Option<String>, owner: Owner) -> Blobs {
+        let (owned, opened) = (OnceLock::new(), OnceLock::new());
+        Blobs { folder, bucket, file_bytes_max: limits::FILE_BYTES_MAX, owner, owned, opened }
     }
 
     #[cfg(test)]
     fn of_store(folder: PathBuf, store: Arc<dyn ObjectStore>) -> Blobs {
-        let blobs = Blobs::new(folder, Some("memory://".into()));
+        let blobs = Blobs::new(folder, Some("memory://".into()), tests::me());
         let opened = Opened { store, runtime: runtime().unwrap() };
         assert!(blobs.opened.set(opened).is_ok());
         blobs
@@ -58,10 +67,7 @@ impl Blobs {
         }
         make_folder(&self.folder)?;
         let store: Arc<dyn ObjectStore> = match &self.bucket {
-            Some(url) => {
-                let built = AmazonS3Builder::from_env().with_url(url).build();
-                Arc::new(built.map_err(|error| failed(&format!("bucket \"{url}\" cannot be used"), error))?)
-            }
+            Some(url) => bucket::open(url)?,
             None => {
                 let built = LocalFileSystem::new_with_prefix(&self.folder);
                 let what = format!("folder \"{}\" cannot be used", self.folder.display());
@@ -70,6 +76,44 @@ impl Blobs {
         };
         let runtime = runtime().map_err(|error| failed("thread cannot be started", error))?;
         Ok(self.opened.get_or_init(|| Opened { store, runtime }))
+    }
+
+    /// Refuses a place in which another store keeps its bytes: each would remove those of the other.
+    fn own(&self) -> Result<()> {
+        if self.owned.get().is_some() {
+            return Ok(());
+        }
+        let (opened, own, name) = (self.opened()?, (self.owner)()?, Name::from(OWNER));
+        let told = opened.runtime.block_on(async {
+            let store = &opened.store;
+            match store.get(&name).await {
+                Err(object_store::Error::NotFound { .. }) => {
+                    let put = store.put_opts(&name, own.clone().into(), PutMode::Create.into()).await;
+                    match put {
+                        Err(object_store::Error::AlreadyExists { .. }) => {
+                            store.get(&name).await?.bytes().await.map(Some)
+                        }
+                        put => put.map(|_| None),
+                    }
+                }
+                got => got?.bytes().await.map(Some),
+            }
+        });
+        match told.map_err(|error| self.failed("files cannot be used", &error))? {
+            Some(other) if other != own.as_bytes() => {
+                let place = self.bucket.clone().unwrap_or_else(|| self.folder.display().to_string());
+                Err(Error::Refused(format!("place of files \"{place}\" belongs to another store; give each its own")))
+            }
+            Some(_) | None => Ok(*self.owned.get_or_init(|| ())),
+        }
+    }
+
+    /// What is wrong with the place of the bytes.
+    fn failed(&self, what: &str, error: &object_store::Error) -> Error {
+        match &self.bucket {
+            Some(url) => failed(what, bucket::explained(url, error)),
+            None => failed(what, error),
+        }
     }
 
     /// A private file for bytes that come.
@@ -87,6 +131,7 @@ impl Blobs {
 
     /// Puts bytes in their place. They stay there at least as long as the result lives: by then a resource has them.
     pub fn keep(&self, spool: Spool) -> Result<Kept> {
+        self.own()?;
         let size = spool.size;
         let turn = self.turn()?;
         turn.lock_shared().map_err(|error| failed("lock of the files cannot be taken", error))?;
@@ -128,7 +173,7 @@ impl Blobs {
                 writer.write(&chunk[..read]);
             }
         });
-        sent.map(|_| ()).map_err(|error| failed("upload cannot be sent to the bucket", error))
+        sent.map(|_| ()).map_err(|error| self.failed("upload cannot be sent", &error))
     }
 
     /// Some of the bytes from `offset` on: at most `limit`, none at the end.
@@ -137,7 +182,7 @@ impl Blobs {
         let read = opened.runtime.block_on(opened.store.get_range(&name, offset..offset + limit));
         read.map(Vec::from).map_err(|error| match error {
             object_store::Error::NotFound { .. } => Error::Unavailable("bytes of the file are missing".into()),
-            error => failed("bytes of the file cannot be read", error),
+            error => self.failed("bytes of the file cannot be read", &error),
         })
     }
 
@@ -151,13 +196,14 @@ impl Blobs {
         if turn.try_lock().is_err() {
             return Ok(Vec::new());
         }
+        self.own()?;
         let opened = self.opened()?;
         let mut gone = Vec::new();
         for hash in hashes {
             if !is_used(hash)? {
                 match opened.runtime.block_on(opened.store.delete(&self.name(hash)?)) {
                     Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => return Err(failed("bytes of a file cannot be removed", error)),
+                    Err(error) => return Err(self.failed("bytes of a file cannot be removed", &error)),
                 }
             }
             gone.push(hash.clone());
@@ -176,6 +222,7 @@ impl Blobs {
         if turn.try_lock().is_err() {
             return Ok(None);
         }
+        self.own()?;
         let opened = self.opened()?;
         let names = opened.runtime.block_on(async {
             let mut names = Vec::new();
@@ -186,11 +233,11 @@ impl Blobs {
             Ok::<_, object_store::Error>(names)
         });
         let mut removed = 0;
-        for name in names.map_err(|error| failed("files cannot be listed", error))? {
+        for name in names.map_err(|error| self.failed("files cannot be listed", &error))? {
             let Some(hash) = name.filename().filter(|hash| is_hash(hash)) else { continue };
             if !is_used(hash)? {
                 let gone = opened.runtime.block_on(opened.store.delete(&name));
-                gone.map_err(|error| failed("bytes of a file cannot be removed", error))?;
+                gone.map_err(|error| self.failed("bytes of a file cannot be removed", &error))?;
                 removed += 1;
             }
         }
@@ -304,6 +351,10 @@ mod tests {
     use super::*;
     use object_store::memory::InMemory;
 
+    pub fn me() -> Owner {
+        Box::new(|| Ok("me".into()))
+    }
+
     fn put(blobs: &Blobs, bytes: &[u8]) -> Kept {
         let mut spool = blobs.spool().unwrap();
         for chunk in bytes.chunks(1000) {
@@ -314,7 +365,7 @@ mod tests {
 
     fn each(test: impl Fn(&Blobs)) {
         let folder = tempfile::tempdir().unwrap();
-        test(&Blobs::new(folder.path().join("local"), None));
+        test(&Blobs::new(folder.path().join("local"), None, me()));
         test(&Blobs::of_store(folder.path().join("bucket"), Arc::new(InMemory::new())));
     }
 
@@ -347,9 +398,29 @@ mod tests {
     }
 
     #[test]
+    fn a_place_belongs_to_one_store() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let folder = tempfile::tempdir().unwrap();
+        let other = || Box::new(|| Ok("other".into())) as Owner;
+        for memory in [None, Some(store)] {
+            let of = |owner: Owner| match &memory {
+                None => Blobs::new(folder.path().join("shared"), None, owner),
+                Some(store) => Blobs { owner, ..Blobs::of_store(folder.path().join("own"), store.clone()) },
+            };
+            let kept = put(&of(me()), b"mine");
+            put(&of(me()), b"mine too");
+            let strange = of(other());
+            let spool = strange.spool().unwrap();
+            assert!(matches!(strange.keep(spool), Err(Error::Refused(_))));
+            drop(kept);
+            assert!(matches!(strange.remove_orphans(|_| Ok(false)), Err(Error::Refused(_))));
+        }
+    }
+
+    #[test]
     fn a_file_may_be_as_large_as_its_limit_and_not_a_byte_larger() {
         let folder = tempfile::tempdir().unwrap();
-        let mut blobs = Blobs::new(folder.path().join("files"), None);
+        let mut blobs = Blobs::new(folder.path().join("files"), None, me());
         assert_eq!(blobs.file_bytes_max, 4 << 30);
         blobs.file_bytes_max = 2000;
         assert_eq!(put(&blobs, &[7; 2000]).size, 2000);
@@ -363,7 +434,7 @@ mod tests {
     #[test]
     fn a_private_file_goes_once_its_process_is_gone_and_not_before() {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::new(folder.path().join("files"), None);
+        let blobs = Blobs::new(folder.path().join("files"), None, me());
         let spool = blobs.spool().unwrap();
         let tmp = blobs.folder.join("tmp");
         let left = tmp.join("left");
@@ -380,7 +451,7 @@ mod tests {
     #[test]
     fn files_and_folders_are_private() {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::new(folder.path().join("files"), None);
+        let blobs = Blobs::new(folder.path().join("files"), None, me());
         let kept = put(&blobs, b"secret");
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         let path = blobs.folder.join(blobs.name(&kept.hash).unwrap().as_ref());

@@ -1,5 +1,6 @@
 //! The client of a control plane: as scenarios, against what is no control plane, and through its restarts.
 
+mod bucket;
 mod choosing;
 mod crash;
 mod mistakes;

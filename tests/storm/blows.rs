@@ -17,7 +17,8 @@ pub struct Blows {
     /// Who was killed, whether it was over HTTP, and when by the wall clock.
     pub killed: Vec<(String, Way, i64)>,
     pub kills: usize,
-    pub stops: usize,
+    /// When a process was stopped, from and to.
+    pub stops: Vec<(i64, i64)>,
     /// When a stopped process held the store's lock, so that nobody could write.
     pub held: Vec<(i64, i64)>,
     /// When the server was stopped: what had been sent to it was taken afterwards.
@@ -41,7 +42,8 @@ impl Rage<'_> {
             let player = self.stage.start(role);
             self.players.push(player);
         }
-        while Instant::now() < until {
+        // However slow the machine is, there is a storm.
+        while Instant::now() < until || self.blows.kills < 3 {
             wait(Duration::from_millis(50 + self.chance.below(250) as u64));
             self.strike();
         }
@@ -82,7 +84,7 @@ impl Rage<'_> {
         let writable = self.is_writable_within(LEASE);
         wait(STOP.saturating_sub(began.elapsed()));
         player.signal(Signal::CONT);
-        self.blows.stops += 1;
+        self.blows.stops.push((from, wall_ms()));
         if !writable {
             self.blows.held.push((from, wall_ms()));
         }

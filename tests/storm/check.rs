@@ -216,8 +216,11 @@ impl Check {
             self.slowest_ms = self.slowest_ms.max(took);
             if took > (LEASE + SWEEP).as_millis() as i64 {
                 self.late += 1;
+                let stopped = blows.stops.iter().filter(|span| overlap(**span, (from, ended_at)) > 0).count();
                 println!(
-                    "late: {worker} ({way:?}) was killed at {from}, a lease of it ended after {took} ms, {excused} ms of stops not counted"
+                    "late: a lease of {worker} ({way:?}), killed at {from}, ended {took} ms later, {excused} ms of stops \
+                     not counted; {stopped} stops meanwhile; the machine's load is {}",
+                    load()
                 );
             }
         }
@@ -231,10 +234,15 @@ impl Check {
              completions and {ended} ends told, {artifacts} artifacts read back, {troubles} calls given up over HTTP; \
              {lost} lost, {stuck} stuck, {doubled} doubled, {wrong} wrong, slowest recovery {slowest_ms} ms, {late} late",
             blows.kills,
-            blows.stops,
+            blows.stops.len(),
             blows.held.len()
         )
     }
+}
+
+/// How busy the machine is, in its own words.
+fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
 }
 
 fn overlap(span: (i64, i64), of: (i64, i64)) -> i64 {

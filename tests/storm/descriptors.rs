@@ -60,6 +60,7 @@ pub fn use_up(store: &Path) {
     ));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_control_plane_whose_descriptors_are_used_up_by_idle_connections_serves_again_once_they_are_gone() {
     let mut stage = Stage::new();

