@@ -21,6 +21,8 @@ use tokio::runtime::Runtime;
 const CHUNK: usize = 1 << 20;
 /// Parts of one upload to a bucket that are under way at once.
 const PARTS: usize = 4;
+/// File descriptors that a runtime opens at most when it is made; without them it panics.
+const RUNTIME_FILES: usize = 8;
 /// After this a private file was left behind by a process that is gone.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
 
@@ -298,6 +300,7 @@ impl Blobs {
 }
 
 fn runtime() -> io::Result<Runtime> {
+    super::spare_descriptors(RUNTIME_FILES)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(1).thread_name("errand-files").enable_all().build()
 }

@@ -2,6 +2,7 @@
 //! It does not know leases, commands or surfaces: who may attach is decided before it is asked.
 
 mod blobs;
+mod descriptors;
 mod error;
 mod files;
 mod kv;
@@ -12,6 +13,7 @@ mod query;
 mod table;
 
 pub use blobs::{Blobs, Kept, Spool, hex};
+pub use descriptors::spare as spare_descriptors;
 pub use error::{Error, Result};
 pub use files::{Begun, NewFile, begin, finish, token_hash};
 pub use kv::{NewValue, put_value};
