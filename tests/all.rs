@@ -2,6 +2,7 @@
 
 mod cli;
 mod engine;
+mod fuzz;
 mod http;
 mod operations;
 mod oracle;
@@ -11,6 +12,7 @@ mod readme;
 mod remote;
 mod resource;
 mod scenarios;
+mod storm;
 mod support;
 mod tidy;
 mod worker;

@@ -6,6 +6,7 @@ use super::args::{Args, Place, spell_key};
 use super::error::{Code, Error};
 use super::files::LocalFiles;
 use super::operation::Operation;
+use super::remembered;
 use super::run::{ClaimAs, Reading, Run, claim_data, give_back};
 use super::{Answer, Call, Done, Pending, Reply};
 use crate::engine::{self, Bound, Engine, Ticket, Waited, Work};
@@ -30,6 +31,12 @@ pub struct Host {
 impl Host {
     pub(super) fn new(engine: Arc<Engine>, blobs: Arc<Blobs>, path: PathBuf) -> Host {
         Host { engine: Mutex::new(Some(engine)), blobs, path, pending: Arc::default(), draining: Arc::default() }
+    }
+
+    /// A handle to an engine that the caller has started on the store at `path`; it has no files yet.
+    pub fn of(engine: Arc<Engine>, path: PathBuf) -> Host {
+        let blobs = Blobs::new(remembered::beside(&path), None, remembered::owner(&engine));
+        Host::new(engine, Arc::new(blobs), path)
     }
 
     /// Another handle to the same engine, with calls of its own; nothing once this one is closed.

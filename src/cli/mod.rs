@@ -21,6 +21,7 @@ mod worker;
 use crate::api::Error;
 use clap::{ArgMatches, Command};
 use output::Screen;
+use std::ffi::OsString;
 
 /// Runs the command line of this process and ends it.
 pub fn main() -> ! {
@@ -29,6 +30,16 @@ pub fn main() -> ! {
         Err(error) => unparsed(&error),
     };
     std::process::exit(i32::from(status))
+}
+
+/// Reads arguments as `main` does, and those of a command as far as can be told without the store; runs nothing.
+/// The error is what would be said.
+pub fn check(argv: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    let matches = whole().try_get_matches_from(argv).map_err(|error| usage_problem(&error.render().to_string()))?;
+    match leaf(&matches) {
+        Leaf::Verb(verb, matches) => verbs::check(verb, matches).map_err(|error| error.message),
+        _ => Ok(()),
+    }
 }
 
 /// Shows what `--help` and `--version` ask for, or says what is wrong with the arguments.

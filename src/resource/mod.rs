@@ -2,6 +2,7 @@
 //! It does not know leases, commands or surfaces: who may attach is decided before it is asked.
 
 mod blobs;
+mod bucket;
 mod descriptors;
 mod error;
 mod files;
@@ -12,7 +13,7 @@ mod order;
 mod query;
 mod table;
 
-pub use blobs::{Blobs, Kept, Spool, hex};
+pub use blobs::{Blobs, Kept, Owner, Spool, hex};
 pub use descriptors::spare as spare_descriptors;
 pub use error::{Error, Result};
 pub use files::{Begun, NewFile, begin, finish, token_hash};
