@@ -63,8 +63,8 @@ pub fn backup(path: &Path, options: &BackupOptions) -> Result<Value, Error> {
     let from = remembered::blobs_of(&reading)?;
     let into = match bytes {
         BytesTo::Beside if from.is_bucket() => None,
-        BytesTo::Beside => Some(remembered::blobs_in(remembered::beside(to))),
-        BytesTo::Folder(folder) => Some(remembered::blobs_in(absolute(folder)?)),
+        BytesTo::Beside => Some(Blobs::new(remembered::beside(to), None, remembered::owner_of(&reading)?)),
+        BytesTo::Folder(folder) => Some(Blobs::new(absolute(folder)?, None, remembered::owner_of(&reading)?)),
         BytesTo::Leave => None,
     };
     // No bytes go away between the copy of the rows and that of the bytes.
@@ -99,12 +99,12 @@ pub fn restore(options: &RestoreOptions) -> Result<Value, Error> {
     drop(reading);
     let copy = Reading::open(copied.path(), *busy_timeout)?;
     let counted = looked_at(&copied, &copy, *unchecked)?;
-    let into = remembered::blobs_for(&copy, copied.target())?;
+    let into = remembered::blobs_at(copied.target(), copy.meta(remembered::PLACE)?, remembered::owner_of(&copy)?);
     let source = bytes.as_deref().map(absolute).transpose()?;
     // Bytes in a bucket are there still, unless others are named.
     let moved = match (source, into.is_bucket()) {
         (None, true) => None,
-        (source, _) => Some(move_bytes(&copy, &remembered::blobs_in(source.unwrap_or(beside)), &into)?),
+        (source, _) => Some(move_bytes(&copy, &Blobs::new(source.unwrap_or(beside), None, None), &into)?),
     };
     if let Some(Moved { missing: Some(hash), .. }) = &moved
         && !unchecked
@@ -195,7 +195,7 @@ fn move_one(from: &Blobs, into: &Blobs, hash: &str, moved: &mut Moved) -> Result
         Some(size) => {
             let mut spool = into.spool().map_err(trouble)?;
             from.read_all(hash, size, |bytes| spool.write(bytes)).map_err(trouble)?;
-            let kept = into.keep_copy(spool).map_err(trouble)?;
+            let kept = into.keep(spool).map_err(trouble)?;
             if kept.hash != hash {
                 let text = format!("bytes in {} with hash {} stand under hash {hash}", from.place(), kept.hash);
                 return Err(Error::new(Code::Internal, text));

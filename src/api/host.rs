@@ -6,7 +6,6 @@ use super::args::{Args, Place, spell_key};
 use super::error::{Code, Error};
 use super::files::LocalFiles;
 use super::operation::Operation;
-use super::remembered;
 use super::run::{ClaimAs, Reading, Run, claim_data, give_back};
 use super::{Answer, Call, Done, Pending, Reply};
 use crate::engine::{self, Bound, Engine, Ticket, Waited, Work};
@@ -35,7 +34,7 @@ impl Host {
 
     /// A handle to an engine that the caller has started on the store at `path`; it has no files yet.
     pub fn of(engine: Arc<Engine>, path: PathBuf) -> Host {
-        let blobs = Blobs::new(remembered::beside(&path), None, remembered::owner(&engine));
+        let blobs = Blobs::new(super::remembered::beside(&path), None, None);
         Host::new(engine, Arc::new(blobs), path)
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where the place of the bytes is remembered.
-const PLACE: &str = "files";
+pub const PLACE: &str = "files";
 const BUCKET: &str = "s3://";
 /// Where the name is remembered by which a place of bytes knows its store.
 const OWNER: &str = "files_owner";
@@ -23,37 +23,22 @@ pub fn blobs(engine: &Arc<Engine>, path: &Path, options: &OpenOptions) -> Result
     if let Some(given) = given.clone().filter(|given| known.as_ref() != Some(given)) {
         wait(engine, move |work| Ok(work.resources().0.put_meta(PLACE, &given)?))?;
     }
-    Ok(blobs_at(path, given.or(known), owner(engine)))
+    Ok(blobs_at(path, given.or(known), Some(owner(engine))))
 }
 
 /// Where the bytes of the store that is being read are.
 pub fn blobs_of(reading: &Reading) -> Result<Blobs, Error> {
-    Ok(blobs_at(reading.path(), reading.meta(PLACE)?, nobody()))
+    Ok(blobs_at(reading.path(), reading.meta(PLACE)?, owner_of(reading)?))
 }
 
 /// Where the bytes of a store at `path` are, given what it remembers.
-fn blobs_at(path: &Path, known: Option<String>, owner: Owner) -> Blobs {
+pub fn blobs_at(path: &Path, known: Option<String>, owner: Option<Owner>) -> Blobs {
     let beside = beside(path);
     match known {
         Some(url) if url.starts_with(BUCKET) => Blobs::new(beside, Some(url), owner),
         Some(folder) => Blobs::new(folder.into(), None, owner),
         None => Blobs::new(beside, None, owner),
     }
-}
-
-/// Where the bytes of a copy are to be, once it is the store at `path`.
-pub fn blobs_for(copy: &Reading, path: &Path) -> Result<Blobs, Error> {
-    Ok(blobs_at(path, copy.meta(PLACE)?, nobody()))
-}
-
-/// Bytes in a folder, to be copied from or to.
-pub fn blobs_in(folder: PathBuf) -> Blobs {
-    Blobs::new(folder, None, nobody())
-}
-
-/// Of a place that is only read and copied to: whoever first stores something there as a store owns it.
-fn nobody() -> Owner {
-    Box::new(|| Err(resource::Error::Refused("place of files is nobody's here: it is only read and copied to".into())))
 }
 
 /// The folder of the bytes of a store at `path` where nobody said another.
@@ -63,8 +48,14 @@ pub fn beside(path: &Path) -> PathBuf {
     beside.into()
 }
 
+/// The name that the store that is being read has, where it has one already.
+pub fn owner_of(reading: &Reading) -> Result<Option<Owner>, Error> {
+    let name = reading.meta(OWNER)?;
+    Ok(name.map(|name| Box::new(move || Ok(name.clone())) as Owner))
+}
+
 /// The name of the store, made when it is asked for the first time.
-pub fn owner(engine: &Arc<Engine>) -> Owner {
+fn owner(engine: &Arc<Engine>) -> Owner {
     let engine = Arc::downgrade(engine);
     let name = move || {
         let engine = engine.upgrade().ok_or(crate::engine::Error::Closed)?;

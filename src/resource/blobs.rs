@@ -37,7 +37,8 @@ pub struct Blobs {
     folder: PathBuf,
     bucket: Option<String>,
     file_bytes_max: u64,
-    owner: Owner,
+    /// Absent for a store that has no name yet.
+    owner: Option<Owner>,
     /// Whether the place is known to be the owner's.
     owned: OnceLock<()>,
     opened: OnceLock<Opened>,
@@ -50,7 +51,7 @@ struct Opened {
 
 impl Blobs {
     /// Bytes in `folder`, or in the bucket of an `s3://` URL with `folder` for what is under way. Nothing is made yet.
-    pub fn new(folder: PathBuf, bucket: Option<String>, owner: Owner) -> Blobs {
+    pub fn new(folder: PathBuf, bucket: Option<String>, owner: Option<Owner>) -> Blobs {
         let (owned, opened) = (OnceLock::new(), OnceLock::new());
         Blobs { folder, bucket, file_bytes_max: limits::FILE_BYTES_MAX, owner, owned, opened }
     }
@@ -85,7 +86,8 @@ impl Blobs {
         if self.owned.get().is_some() {
             return Ok(());
         }
-        let (opened, own, name) = (self.opened()?, (self.owner)()?, Name::from(OWNER));
+        let Some(owner) = &self.owner else { return Ok(()) };
+        let (opened, own, name) = (self.opened()?, owner()?, Name::from(OWNER));
         let told = opened.runtime.block_on(async {
             let store = &opened.store;
             match store.get(&name).await {
@@ -134,11 +136,6 @@ impl Blobs {
     /// Puts bytes in their place. They stay there at least as long as the result lives: by then a resource has them.
     pub fn keep(&self, spool: Spool) -> Result<Kept> {
         self.own()?;
-        self.keep_copy(spool)
-    }
-
-    /// As `keep`, in a place of copies, which belong to no store yet.
-    pub fn keep_copy(&self, spool: Spool) -> Result<Kept> {
         let size = spool.size;
         let turn = self.turn()?;
         turn.lock_shared().map_err(|error| failed("lock of the files cannot be taken", error))?;
@@ -436,8 +433,8 @@ mod tests {
     use super::*;
     use object_store::memory::InMemory;
 
-    pub fn me() -> Owner {
-        Box::new(|| Ok("me".into()))
+    pub fn me() -> Option<Owner> {
+        Some(Box::new(|| Ok("me".into())))
     }
 
     fn put(blobs: &Blobs, bytes: &[u8]) -> Kept {
@@ -486,9 +483,9 @@ mod tests {
     fn a_place_belongs_to_one_store() {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let folder = tempfile::tempdir().unwrap();
-        let other = || Box::new(|| Ok("other".into())) as Owner;
+        let other = || Some(Box::new(|| Ok("other".into())) as Owner);
         for memory in [None, Some(store)] {
-            let of = |owner: Owner| match &memory {
+            let of = |owner: Option<Owner>| match &memory {
                 None => Blobs::new(folder.path().join("shared"), None, owner),
                 Some(store) => Blobs { owner, ..Blobs::of_store(folder.path().join("own"), store.clone()) },
             };

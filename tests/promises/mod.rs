@@ -13,6 +13,7 @@ mod plans;
 mod power;
 mod process;
 mod run;
+mod scale;
 mod simulation;
 mod surface;
 mod sweep;

@@ -6,6 +6,8 @@ mod check;
 mod copy;
 #[cfg(target_os = "linux")]
 mod filesystem;
+mod lists;
+mod log;
 mod open;
 mod prune;
 mod reading;
@@ -83,6 +85,14 @@ impl Store for Sqlite {
         let mut watcher = notify::recommended_watcher(handler).map_err(failed)?;
         watcher.watch(wake, RecursiveMode::NonRecursive).map_err(failed)?;
         Ok(Box::new(watcher))
+    }
+
+    fn log_bytes(&self) -> u64 {
+        self.bytes_of_log()
+    }
+
+    fn shorten_log(&self) -> Result<bool> {
+        self.empty_log()
     }
 
     fn announce(&self) -> Result<()> {

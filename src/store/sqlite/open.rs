@@ -21,6 +21,9 @@ const APPLICATION_ID: i32 = 0x4552_4e44;
 /// once, so fewer and larger moves are cheaper.
 const CHECKPOINT_PAGES: i64 = 4_000;
 
+/// What a WAL that was longer is cut down to, once it is begun anew.
+const LOG_BYTES_KEPT: i64 = 64 << 20;
+
 /// Between two tries for the sidecar's lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
@@ -154,6 +157,7 @@ fn settle(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
     // One plan for a statement, whatever is bound to it: else SQLite prepares some of them anew for every call.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "temp_store", "memory")
