@@ -99,7 +99,9 @@ impl Work<'_> {
         if before != after {
             self.moved(job, before, after)?;
         }
+        let shared = self.moved_in_share(job, before)?;
         let mut fanout = match job.fanout_id {
+            Some(_) if shared.is_some() => None,
             Some(id) if before != after && (after.is_terminal() || after == Status::Queued) => self.tx.fanout(id)?,
             Some(_) | None => None,
         };
@@ -108,6 +110,9 @@ impl Work<'_> {
         }
         if !self.tx.update_job(job)? {
             return Err(Error::Conflict);
+        }
+        if let Some((shared, own)) = shared {
+            return self.share(shared, own);
         }
         match fanout {
             Some(fanout) => self.promote(fanout),
