@@ -106,13 +106,17 @@ impl Blobs {
         match told.map_err(|error| self.failed("files cannot be used", &error))? {
             Some(other) if other != own.as_bytes() => {
                 let place = self.bucket.clone().unwrap_or_else(|| self.folder.display().to_string());
-                Err(Error::Refused(format!("place of files \"{place}\" belongs to another store; give each its own")))
+                let text = format!("place of files \"{place}\" belongs to another store; give each its own");
+                return Err(Error::Refused(text));
             }
-            Some(_) | None => {
-                self.owned.get_or_init(|| ());
-                Ok(())
-            }
+            Some(_) | None => {}
         }
+        if self.bucket.is_none() {
+            let private = std::fs::set_permissions(self.folder.join(OWNER), Permissions::from_mode(0o600));
+            private.map_err(|error| failed("folder of the files cannot be used", error))?;
+        }
+        self.owned.get_or_init(|| ());
+        Ok(())
     }
 
     /// What is wrong with the place of the bytes.
