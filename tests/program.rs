@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with a store in it, and the program that works on it.
 pub struct Place {
@@ -37,7 +37,9 @@ impl Place {
 
     /// The program, run in this place's folder without anything of ours in its environment.
     pub fn bare(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_errand"));
+        // A storm is one of the program as it is released.
+        let program = std::env::var("ERRAND_STORM_PROGRAM");
+        let mut command = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_errand")));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("ERRAND_") || name.starts_with("BREYTA_") {

@@ -1,11 +1,13 @@
 //! Stores: rows in, rows out. A store carries what the engine decided; it does not know which change is legal.
 
+mod check;
 mod prune;
 mod resource;
 mod rows;
 mod sql;
 mod sqlite;
 
+pub use check::{Checked, Depth, Fault, Faults};
 pub use prune::{PruneRows, PruneTx};
 pub use resource::{
     Cell, Range, Removed, Resource, ResourcePage, ResourceRows, ResourceTx, Table, TableRow, Upload, uri_parts,
@@ -14,7 +16,7 @@ pub use rows::{
     AccessKey, Account, Answered, Artifact, Attempt, Batch, Body, ClockRow, Count, Fanout, Grant, Job, OperationName,
     Outcome, Page, Progress, Queue, Submission, Text, WorkspaceCount,
 };
-pub use sqlite::{Sqlite, SqliteOptions, sqlite_version};
+pub use sqlite::{Copied, Reading, Sqlite, SqliteOptions, Vacant, broken_laws, laws, sqlite_version};
 
 use crate::job::Status;
 

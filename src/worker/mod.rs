@@ -23,6 +23,7 @@ pub use attach::AttachFile;
 pub use helpers::{Finish, HandlerSide, pairs_over};
 pub use program::{Program, own_path};
 pub use run::{Outcome, Setup, run};
+pub use settle::reported;
 
 /// What this machine calls itself.
 pub fn host() -> String {

@@ -2,12 +2,21 @@
 //! It does not know which change is legal.
 
 mod access;
+mod check;
+mod copy;
+#[cfg(target_os = "linux")]
+mod filesystem;
 mod lists;
 mod log;
 mod open;
 mod prune;
+mod reading;
 mod resources;
 mod session;
+
+pub use check::{broken_laws, laws};
+pub use copy::{Copied, Vacant};
+pub use reading::Reading;
 
 use super::{Error, Result, Rows, Store, Tx};
 use notify::{EventKind, RecursiveMode, Watcher};
