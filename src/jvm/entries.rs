@@ -187,6 +187,12 @@ pub extern "system" fn Java_errand_impl_Native_stop0<'l>(
     answer(&mut env, |_| Ok(guarded(|| servers::stop(server, ticket)).err().map(Err)))
 }
 
+/// `void endEvents0()`: from now on `events0` does not wait, and may give an empty batch.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_endEvents0(_env: EnvUnowned, _class: JClass) {
+    QUEUE.end();
+}
+
 /// `byte[] events0()`: waits for the next batch; its form is told at `Queue::next_batch`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_errand_impl_Native_events0<'l>(
