@@ -104,6 +104,13 @@ impl Blobs {
                 let place = self.bucket.clone().unwrap_or_else(|| self.folder.display().to_string());
                 Err(Error::Refused(format!("place of files \"{place}\" belongs to another store; give each its own")))
             }
+            // In a folder it was made as the umask has it.
+            None if self.bucket.is_none() => {
+                let private = Permissions::from_mode(0o600);
+                let made = std::fs::set_permissions(self.folder.join(OWNER), private);
+                made.map_err(|error| failed("files cannot be used", error))?;
+                Ok(*self.owned.get_or_init(|| ()))
+            }
             Some(_) | None => Ok(*self.owned.get_or_init(|| ())),
         }
     }
