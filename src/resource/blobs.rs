@@ -99,19 +99,21 @@ impl Blobs {
                 got => got?.bytes().await.map(Some),
             }
         });
-        match told.map_err(|error| self.failed("files cannot be used", &error))? {
+        let told = told.map_err(|error| self.failed("files cannot be used", &error))?;
+        if told.is_none() && self.bucket.is_none() {
+            // It was made as the umask has it.
+            let made = std::fs::set_permissions(self.folder.join(OWNER), Permissions::from_mode(0o600));
+            made.map_err(|error| failed("files cannot be used", error))?;
+        }
+        match told {
             Some(other) if other != own.as_bytes() => {
                 let place = self.bucket.clone().unwrap_or_else(|| self.folder.display().to_string());
                 Err(Error::Refused(format!("place of files \"{place}\" belongs to another store; give each its own")))
             }
-            // In a folder it was made as the umask has it.
-            None if self.bucket.is_none() => {
-                let private = Permissions::from_mode(0o600);
-                let made = std::fs::set_permissions(self.folder.join(OWNER), private);
-                made.map_err(|error| failed("files cannot be used", error))?;
-                Ok(*self.owned.get_or_init(|| ()))
+            Some(_) | None => {
+                self.owned.get_or_init(|| ());
+                Ok(())
             }
-            Some(_) | None => Ok(*self.owned.get_or_init(|| ())),
         }
     }
 
