@@ -4,6 +4,7 @@ mod cli;
 mod engine;
 mod fuzz;
 mod http;
+mod operations;
 mod oracle;
 mod program;
 mod promises;

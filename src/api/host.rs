@@ -7,7 +7,7 @@ use super::error::{Code, Error};
 use super::files::LocalFiles;
 use super::operation::Operation;
 use super::run::{ClaimAs, Reading, Run, claim_data, give_back};
-use super::{Answer, Call, Done, OpenOptions, Pending, Reply, remembered};
+use super::{Answer, Call, Done, Pending, Reply};
 use crate::engine::{self, Bound, Engine, Ticket, Waited, Work};
 use crate::job::limits;
 use crate::resource::Blobs;
@@ -32,10 +32,10 @@ impl Host {
         Host { engine: Mutex::new(Some(engine)), blobs, path, pending: Arc::default(), draining: Arc::default() }
     }
 
-    /// A handle to an engine that the caller has started on the store at `path`.
-    pub fn of(engine: Arc<Engine>, path: PathBuf) -> Result<Host, Error> {
-        let blobs = remembered::blobs(&engine, &path, &OpenOptions::default())?;
-        Ok(Host::new(engine, Arc::new(blobs), path))
+    /// A handle to an engine that the caller has started on the store at `path`; it has no files yet.
+    pub fn of(engine: Arc<Engine>, path: PathBuf) -> Host {
+        let blobs = Blobs::new(super::remembered::beside(&path), None, None);
+        Host::new(engine, Arc::new(blobs), path)
     }
 
     /// Another handle to the same engine, with calls of its own; nothing once this one is closed.

@@ -6,11 +6,12 @@ use super::error::{Code, Error};
 use super::files::wait;
 use crate::engine::Engine;
 use crate::resource::{self, Blobs, Owner};
+use crate::store::Reading;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where the place of the bytes is remembered.
-const PLACE: &str = "files";
+pub const PLACE: &str = "files";
 const BUCKET: &str = "s3://";
 /// Where the name is remembered by which a place of bytes knows its store.
 const OWNER: &str = "files_owner";
@@ -22,15 +23,35 @@ pub fn blobs(engine: &Arc<Engine>, path: &Path, options: &OpenOptions) -> Result
     if let Some(given) = given.clone().filter(|given| known.as_ref() != Some(given)) {
         wait(engine, move |work| Ok(work.resources().0.put_meta(PLACE, &given)?))?;
     }
-    let mut beside = path.as_os_str().to_os_string();
-    beside.push("-files");
-    let beside = PathBuf::from(beside);
-    let owner = owner(engine);
-    Ok(match given.or(known) {
+    Ok(blobs_at(path, given.or(known), Some(owner(engine))))
+}
+
+/// Where the bytes of the store that is being read are.
+pub fn blobs_of(reading: &Reading) -> Result<Blobs, Error> {
+    Ok(blobs_at(reading.path(), reading.meta(PLACE)?, owner_of(reading)?))
+}
+
+/// Where the bytes of a store at `path` are, given what it remembers.
+pub fn blobs_at(path: &Path, known: Option<String>, owner: Option<Owner>) -> Blobs {
+    let beside = beside(path);
+    match known {
         Some(url) if url.starts_with(BUCKET) => Blobs::new(beside, Some(url), owner),
         Some(folder) => Blobs::new(folder.into(), None, owner),
         None => Blobs::new(beside, None, owner),
-    })
+    }
+}
+
+/// The folder of the bytes of a store at `path` where nobody said another.
+pub fn beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_os_string();
+    beside.push("-files");
+    beside.into()
+}
+
+/// The name that the store that is being read has, where it has one already.
+pub fn owner_of(reading: &Reading) -> Result<Option<Owner>, Error> {
+    let name = reading.meta(OWNER)?;
+    Ok(name.map(|name| Box::new(move || Ok(name.clone())) as Owner))
 }
 
 /// The name of the store, made when it is asked for the first time.

@@ -2,7 +2,9 @@
 //! It does not know what a command does.
 
 mod attachments;
+mod backup;
 mod bench;
+mod check;
 mod flags;
 mod handler_side;
 mod help;
@@ -76,6 +78,9 @@ fn whole() -> Command {
         .subcommand(jobs)
         .subcommand(serve::command())
         .subcommand(keys::command())
+        .subcommand(check::command())
+        .subcommand(backup::command())
+        .subcommand(backup::restore_command())
         .subcommand(bench::command())
         .subcommand(help::completions_command())
 }
@@ -86,6 +91,13 @@ fn run(matches: &ArgMatches) -> u8 {
         Leaf::Completions(matches) => help::print_completions(matches, whole()),
         Leaf::Verb(verb, matches) => verbs::run(verb, matches, &screen),
         Leaf::Bench(matches) => bench::run(matches, &screen),
+        Leaf::Check(matches) => match check::run(matches, &screen) {
+            Ok(true) => Ok(()),
+            Ok(false) => return check::NOT_WHOLE,
+            Err(error) => Err(error),
+        },
+        Leaf::Backup(matches) => backup::run(matches, &screen),
+        Leaf::Restore(matches) => backup::run_restore(matches, &screen),
         Leaf::Serve(matches) => serve::run(matches, &screen),
         Leaf::Bootstrap(matches) => keys::bootstrap(matches, &screen),
         Leaf::Worker(matches) => worker::run(matches, &screen),
@@ -103,6 +115,9 @@ enum Leaf<'a> {
     Completions(&'a ArgMatches),
     Verb(&'static verbs::Verb, &'a ArgMatches),
     Bench(&'a ArgMatches),
+    Check(&'a ArgMatches),
+    Backup(&'a ArgMatches),
+    Restore(&'a ArgMatches),
     Serve(&'a ArgMatches),
     Bootstrap(&'a ArgMatches),
     Worker(&'a ArgMatches),
@@ -121,6 +136,9 @@ fn leaf(matches: &ArgMatches) -> Leaf<'_> {
     match path.as_slice() {
         ["completions"] => Leaf::Completions(at),
         ["bench"] => Leaf::Bench(at),
+        ["check"] => Leaf::Check(at),
+        ["backup"] => Leaf::Backup(at),
+        ["restore"] => Leaf::Restore(at),
         ["serve"] => Leaf::Serve(at),
         ["keys", "bootstrap"] => Leaf::Bootstrap(at),
         ["jobs", "worker", "run"] => Leaf::Worker(at),

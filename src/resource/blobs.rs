@@ -35,7 +35,8 @@ pub struct Blobs {
     folder: PathBuf,
     bucket: Option<String>,
     file_bytes_max: u64,
-    owner: Owner,
+    /// Absent for a store that has no name yet.
+    owner: Option<Owner>,
     /// Whether the place is known to be the owner's.
     owned: OnceLock<()>,
     opened: OnceLock<Opened>,
@@ -48,7 +49,7 @@ struct Opened {
 
 impl Blobs {
     /// Bytes in `folder`, or in the bucket of an `s3://` URL with `folder` for what is under way. Nothing is made yet.
-    pub fn new(folder: PathBuf, bucket: Option<String>, owner: Owner) -> Blobs {
+    pub fn new(folder: PathBuf, bucket: Option<String>, owner: Option<Owner>) -> Blobs {
         let (owned, opened) = (OnceLock::new(), OnceLock::new());
         Blobs { folder, bucket, file_bytes_max: limits::FILE_BYTES_MAX, owner, owned, opened }
     }
@@ -83,7 +84,8 @@ impl Blobs {
         if self.owned.get().is_some() {
             return Ok(());
         }
-        let (opened, own, name) = (self.opened()?, (self.owner)()?, Name::from(OWNER));
+        let Some(owner) = &self.owner else { return Ok(()) };
+        let (opened, own, name) = (self.opened()?, owner()?, Name::from(OWNER));
         let told = opened.runtime.block_on(async {
             let store = &opened.store;
             match store.get(&name).await {
@@ -99,22 +101,20 @@ impl Blobs {
                 got => got?.bytes().await.map(Some),
             }
         });
-        let told = told.map_err(|error| self.failed("files cannot be used", &error))?;
-        if told.is_none() && self.bucket.is_none() {
-            // It was made as the umask has it.
-            let made = std::fs::set_permissions(self.folder.join(OWNER), Permissions::from_mode(0o600));
-            made.map_err(|error| failed("files cannot be used", error))?;
-        }
-        match told {
+        match told.map_err(|error| self.failed("files cannot be used", &error))? {
             Some(other) if other != own.as_bytes() => {
                 let place = self.bucket.clone().unwrap_or_else(|| self.folder.display().to_string());
-                Err(Error::Refused(format!("place of files \"{place}\" belongs to another store; give each its own")))
+                let text = format!("place of files \"{place}\" belongs to another store; give each its own");
+                return Err(Error::Refused(text));
             }
-            Some(_) | None => {
-                self.owned.get_or_init(|| ());
-                Ok(())
-            }
+            Some(_) | None => {}
         }
+        if self.bucket.is_none() {
+            let private = std::fs::set_permissions(self.folder.join(OWNER), Permissions::from_mode(0o600));
+            private.map_err(|error| failed("folder of the files cannot be used", error))?;
+        }
+        self.owned.get_or_init(|| ());
+        Ok(())
     }
 
     /// What is wrong with the place of the bytes.
@@ -148,14 +148,14 @@ impl Blobs {
         spool.file.sync_all().map_err(|error| failed("upload cannot be written", error))?;
         match self.bucket {
             Some(_) => self.send(&spool.path, &hash)?,
-            None => self.place(&spool.path, &hash)?,
+            None => self.put(&spool.path, &hash)?,
         }
         let head = spool.head.clone();
         Ok(Kept { hash, size, head, _turn: turn })
     }
 
     /// Renames a private file to its place.
-    fn place(&self, path: &Path, hash: &str) -> Result<()> {
+    fn put(&self, path: &Path, hash: &str) -> Result<()> {
         let to = self.folder.join(self.name(hash)?.as_ref());
         let folder = to.parent().unwrap_or(&self.folder);
         make_folder(&self.folder.join("sha256"))?;
@@ -193,6 +193,83 @@ impl Blobs {
             object_store::Error::NotFound { .. } => Error::Unavailable("bytes of the file are missing".into()),
             error => self.failed("bytes of the file cannot be read", &error),
         })
+    }
+
+    /// How many bytes there are of a hash; nothing where there are none.
+    pub fn size(&self, hash: &str) -> Result<Option<u64>> {
+        let name = self.name(hash)?;
+        if self.bucket.is_none() && !self.folder.exists() {
+            return Ok(None);
+        }
+        let opened = self.opened()?;
+        match opened.runtime.block_on(opened.store.head(&name)) {
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("bytes of a file cannot be looked at", error)),
+        }
+    }
+
+    /// Gives all the bytes of a hash, some at a time.
+    pub fn read_all(&self, hash: &str, size: u64, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut offset = 0;
+        while offset < size {
+            let bytes = self.read(hash, offset, CHUNK as u64)?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            take(&bytes)?;
+            offset += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// What the bytes that are kept under a hash have for a hash.
+    pub fn digest(&self, hash: &str, size: u64) -> Result<String> {
+        let mut digest = Sha256::new();
+        self.read_all(hash, size, |bytes| {
+            digest.update(bytes);
+            Ok(())
+        })?;
+        Ok(hex(&digest.finalize()))
+    }
+
+    /// Lets no bytes be removed, by any process, while the result lives.
+    pub fn hold(&self) -> Result<File> {
+        let turn = self.turn()?;
+        turn.lock_shared().map_err(|error| failed("lock of the files cannot be taken", error))?;
+        Ok(turn)
+    }
+
+    /// Where the bytes are, for people.
+    pub fn place(&self) -> String {
+        self.bucket.clone().unwrap_or_else(|| self.folder.display().to_string())
+    }
+
+    /// Whether the bytes are in a bucket.
+    pub fn is_bucket(&self) -> bool {
+        self.bucket.is_some()
+    }
+
+    /// Whether there may be any bytes.
+    pub fn exists(&self) -> bool {
+        self.bucket.is_some() || self.folder.exists()
+    }
+
+    /// Gives every hash that there are bytes of, and how many.
+    pub fn each(&self, mut take: impl FnMut(&str, u64) -> Result<()>) -> Result<()> {
+        if !self.exists() {
+            return Ok(());
+        }
+        let opened = self.opened()?;
+        let mut found = opened.store.list(Some(&Name::from("sha256")));
+        loop {
+            let next = opened.runtime.block_on(std::future::poll_fn(|context| found.as_mut().poll_next(context)));
+            let Some(object) = next else { return Ok(()) };
+            let object = object.map_err(|error| failed("files cannot be listed", error))?;
+            if let Some(hash) = object.location.filename().filter(|hash| is_hash(hash)) {
+                take(hash, object.size)?;
+            }
+        }
     }
 
     /// Removes the bytes of every hash that `is_used` says no to; nothing where somebody puts bytes just now.
@@ -360,8 +437,8 @@ mod tests {
     use super::*;
     use object_store::memory::InMemory;
 
-    pub fn me() -> Owner {
-        Box::new(|| Ok("me".into()))
+    pub fn me() -> Option<Owner> {
+        Some(Box::new(|| Ok("me".into())))
     }
 
     fn put(blobs: &Blobs, bytes: &[u8]) -> Kept {
@@ -410,9 +487,9 @@ mod tests {
     fn a_place_belongs_to_one_store() {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let folder = tempfile::tempdir().unwrap();
-        let other = || Box::new(|| Ok("other".into())) as Owner;
+        let other = || Some(Box::new(|| Ok("other".into())) as Owner);
         for memory in [None, Some(store)] {
-            let of = |owner: Owner| match &memory {
+            let of = |owner: Option<Owner>| match &memory {
                 None => Blobs::new(folder.path().join("shared"), None, owner),
                 Some(store) => Blobs { owner, ..Blobs::of_store(folder.path().join("own"), store.clone()) },
             };

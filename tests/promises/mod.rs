@@ -13,6 +13,7 @@ mod plans;
 mod power;
 mod process;
 mod run;
+mod scale;
 mod simulation;
 mod surface;
 mod sweep;
@@ -22,3 +23,4 @@ mod waking;
 mod world;
 
 pub use process::wait;
+pub use transitions::same_as_golden;

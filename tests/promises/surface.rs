@@ -23,8 +23,7 @@ pub fn serve(engine: Arc<Engine>, folder: &Path) -> Server {
         drain_time: Duration::ZERO,
         ..ServeOptions::default()
     };
-    let host = Host::of(engine, folder.join("jobs.db")).expect("the store is read");
-    Server::start(Arc::new(host), options).expect("the server starts")
+    Server::start(Arc::new(Host::of(engine, folder.join("jobs.db"))), options).expect("the server starts")
 }
 
 /// What the server answers; nothing where the command is none of a caller's.

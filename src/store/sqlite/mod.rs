@@ -2,10 +2,21 @@
 //! It does not know which change is legal.
 
 mod access;
+mod check;
+mod copy;
+#[cfg(target_os = "linux")]
+mod filesystem;
+mod lists;
+mod log;
 mod open;
 mod prune;
+mod reading;
 mod resources;
 mod session;
+
+pub use check::{broken_laws, laws};
+pub use copy::{Copied, Vacant};
+pub use reading::Reading;
 
 use super::{Error, Result, Rows, Store, Tx};
 use notify::{EventKind, RecursiveMode, Watcher};
@@ -73,6 +84,14 @@ impl Store for Sqlite {
         let mut watcher = notify::recommended_watcher(handler).map_err(failed)?;
         watcher.watch(wake, RecursiveMode::NonRecursive).map_err(failed)?;
         Ok(Box::new(watcher))
+    }
+
+    fn log_bytes(&self) -> u64 {
+        self.bytes_of_log()
+    }
+
+    fn shorten_log(&self) -> Result<bool> {
+        self.empty_log()
     }
 
     fn announce(&self) -> Result<()> {

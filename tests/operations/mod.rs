@@ -1,0 +1,6 @@
+//! What an operator does to a store as a whole: looks at it, copies it, brings it back, upgrades it, and runs out of things.
+
+mod backup;
+mod check;
+mod sample;
+mod schemas;
