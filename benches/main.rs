@@ -10,6 +10,7 @@ mod phases;
 mod plot;
 mod raw;
 mod report;
+mod size;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use phases::Bench;
@@ -20,6 +21,9 @@ fn main() {
     let matches = options().get_matches();
     if let Some(place) = matches.get_one::<String>("worker") {
         return worker(place);
+    }
+    if let Some(path) = matches.get_one::<PathBuf>("memory") {
+        return size::memory_of_a_batch(path);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::env::set_current_dir(root).expect("the project's folder");
@@ -40,7 +44,7 @@ fn main() {
         throughput: Vec::new(),
         latency: Vec::new(),
     };
-    let only = matches.get_one::<String>("only").map_or("ABCDEFGH", String::as_str).to_uppercase();
+    let only = matches.get_one::<String>("only").map_or("ABCDEFGHSMU", String::as_str).to_uppercase();
     bench.run(&only);
     println!("{}", report::table(&machine, &bench.rows));
     let json = format!("{:#}\n", report::json(&machine, &bench.rows));
@@ -69,6 +73,7 @@ fn options() -> Command {
         .arg(Arg::new("no-java").long("no-java").action(ArgAction::SetTrue).help("leave the Clojure half out"))
         .arg(path("folder", "where the databases are made; its contents are removed"))
         .arg(Arg::new("worker").long("worker").help("run as a worker on this database or URL").hide(true))
+        .arg(path("memory", "submit a large batch to this database").hide(true))
         .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
 }
 

@@ -39,7 +39,7 @@ pub struct Bench {
 
 /// Figures by name, one for each round, in the order of their first mention.
 #[derive(Default)]
-pub struct Figures(Vec<(String, Vec<f64>)>);
+pub struct Figures(pub Vec<(String, Vec<f64>)>);
 
 impl Figures {
     pub fn add(&mut self, name: impl Into<String>, figure: f64) {
@@ -57,7 +57,7 @@ impl Figures {
 
 impl Bench {
     pub fn run(&mut self, only: &str) {
-        let phases: [(char, Phase); 9] = [
+        let phases: [(char, Phase); 12] = [
             ('A', Bench::submits),
             ('B', Bench::batches),
             ('C', Bench::drains),
@@ -67,6 +67,9 @@ impl Bench {
             ('F', Bench::boundary),
             ('G', Bench::awaits),
             ('H', Bench::over_http),
+            ('S', Bench::sizes),
+            ('M', Bench::memory),
+            ('U', Bench::starts),
         ];
         for (phase, run) in phases {
             if only.contains(phase) {

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Resources of one job that one step removes at most.
 const STEP_RESOURCES: usize = 500;
+/// The longest pause after a step, which is as long as the step was.
+const STEP_PAUSE_MAX: Duration = Duration::from_millis(5);
 /// Time between two looks at the length of the store's log.
 const LOG_LOOK: Duration = Duration::from_secs(2);
 
@@ -243,11 +245,14 @@ impl Engine {
             let Some(ended_at) = ended_at else { continue };
             loop {
                 let (workspace, job_type) = (workspace.clone(), job_type.clone());
+                let begun = Instant::now();
                 let step = self.step(move |work| work.prune((&workspace, &job_type), ended_at))?;
                 pruned.add(step);
                 if !step.more {
                     break;
                 }
+                // Others' commits are not to wait behind one step after the other.
+                std::thread::sleep(begun.elapsed().min(STEP_PAUSE_MAX));
             }
         }
         Ok(pruned)

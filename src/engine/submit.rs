@@ -69,17 +69,22 @@ impl Work<'_> {
         }
         let batch = self.insert_batch(submit, metadata, jobs.len() as i64)?;
         let mut fanout = self.cap_of_batch(submit, &batch.batch_id)?;
-        let mut views = Vec::with_capacity(jobs.len());
+        let (mut views, mut bytes) = (Vec::with_capacity(jobs.len()), 0);
         for new in jobs {
-            views.push(self.insert(submit, new, Some(batch.seq), Some(&batch.batch_id), &mut fanout)?);
+            let view = self.insert(submit, new, Some(batch.seq), Some(&batch.batch_id), &mut fanout)?;
+            bytes += view.size();
+            if bytes <= limits::REPLY_BYTES_MAX {
+                views.push(view);
+            }
         }
+        let truncated = bytes > limits::REPLY_BYTES_MAX;
         if let Some(fanout) = fanout {
             self.promote(fanout)?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, batch.requested_count);
         self.news.queued(&submit.workspace, &submit.job_type);
         self.remember(submit, &batch.batch_id)?;
-        Ok(BatchView { batch, jobs: Some(views), truncated: false })
+        Ok(BatchView { batch, jobs: Some(views), truncated })
     }
 
     /// The id that the same submission made before.

@@ -133,9 +133,12 @@ impl Work<'_> {
             // have seen it would miss an ending.
             job.completed_at = None;
         }
-        if after == Status::Queued {
-            // After a restart of the host with a wall clock that is behind, it must not wait for longer than from here.
+        // After a restart of the host with a wall clock that is behind, no job must wait for longer than from here. What
+        // was submitted last tells the time itself, until it has failed.
+        if after == Status::Queued || (after.is_terminal() && job.facts.spent > 0) {
             self.tx.keep_time(self.now.store_ms)?;
+        }
+        if after == Status::Queued {
             self.news.queued(&job.workspace_id, &job.job_type);
         }
         match job.batch_seq {

@@ -109,7 +109,7 @@ pub extern "system" fn Java_errand_impl_Native_call0<'l>(
 ) -> JByteArray<'l> {
     answer(&mut env, "call0", |env| {
         let args = env.convert_byte_array(&args)?;
-        Ok(late(inside("call0", || call(&*TABLE.get(handle)?, command, &args, ticket))))
+        Ok(late(inside("call0", || call(&*TABLE.get(handle)?, command, args, ticket))))
     })
 }
 
@@ -126,7 +126,7 @@ pub extern "system" fn Java_errand_impl_Native_step0<'l>(
     answer(&mut env, "step0", |env| {
         let id = env.convert_byte_array(&id)?;
         let config = env.convert_byte_array(&config)?;
-        Ok(late(inside("step0", || step(&*TABLE.get(handle)?, &id, &config, ticket))))
+        Ok(late(inside("step0", || step(&*TABLE.get(handle)?, &id, config, ticket))))
     })
 }
 
@@ -191,6 +191,12 @@ pub extern "system" fn Java_errand_impl_Native_stop0<'l>(
     answer(&mut env, "stop0", |_| Ok(inside("stop0", || servers::stop(server, ticket)).err().map(Err)))
 }
 
+/// `void endEvents0()`: from now on `events0` does not wait, and may give an empty batch.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_endEvents0(_env: EnvUnowned, _class: JClass) {
+    QUEUE.end();
+}
+
 /// `byte[] events0()`: waits for the next batch; its form is told at `Queue::next_batch`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_errand_impl_Native_events0<'l>(
@@ -238,20 +244,23 @@ fn late(asked: Result<Option<Reply>, Error>) -> Option<Reply> {
     asked.unwrap_or_else(|error| Some(Err(error)))
 }
 
-fn call(opened: &Opened, index: i32, args: &[u8], ticket: i64) -> Result<Option<Reply>, Error> {
+/// The bytes are let go of once they are read: they may be a large batch's.
+fn call(opened: &Opened, index: i32, bytes: Vec<u8>, ticket: i64) -> Result<Option<Reply>, Error> {
     let command = usize::try_from(index).ok().and_then(|index| COMMANDS.get(index));
     let command = command.ok_or_else(|| Error::new(Code::InvalidArgument, format!("command {index} is unknown")))?;
-    let args = read(args)?;
+    let args = read(&bytes)?;
+    drop(bytes);
     let call = Call { command, args, names: Names::Clojure };
     Ok(opened.calls.start(ticket, |done| opened.client.call(call, done)))
 }
 
-fn step(opened: &Opened, id: &[u8], config: &[u8], ticket: i64) -> Result<Option<Reply>, Error> {
+fn step(opened: &Opened, id: &[u8], bytes: Vec<u8>, ticket: i64) -> Result<Option<Reply>, Error> {
     let id = read(id)?;
     let Some(id) = id.as_str() else {
         return Err(Error::new(Code::InvalidArgument, "step id is not a text"));
     };
-    let config = read(config)?;
+    let config = read(&bytes)?;
+    drop(bytes);
     Ok(opened.calls.start(ticket, |done| api::step(&*opened.client, id, config, done)))
 }
 

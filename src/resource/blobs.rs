@@ -20,6 +20,8 @@ use tokio::runtime::Runtime;
 const CHUNK: usize = 1 << 20;
 /// Parts of one upload to a bucket that are under way at once.
 const PARTS: usize = 4;
+/// File descriptors that a runtime opens at most when it is made; without them it panics.
+const RUNTIME_FILES: usize = 8;
 /// A private file of nobody's that is younger may just have been made, and is not yet locked.
 const PRIVATE_AGE: Duration = Duration::from_secs(60);
 
@@ -205,7 +207,7 @@ impl Blobs {
         match opened.runtime.block_on(opened.store.head(&name)) {
             Ok(found) => Ok(Some(found.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed("bytes of a file cannot be looked at", error)),
+            Err(error) => Err(self.failed("bytes of a file cannot be looked at", &error)),
         }
     }
 
@@ -265,7 +267,7 @@ impl Blobs {
         loop {
             let next = opened.runtime.block_on(std::future::poll_fn(|context| found.as_mut().poll_next(context)));
             let Some(object) = next else { return Ok(()) };
-            let object = object.map_err(|error| failed("files cannot be listed", error))?;
+            let object = object.map_err(|error| self.failed("files cannot be listed", &error))?;
             if let Some(hash) = object.location.filename().filter(|hash| is_hash(hash)) {
                 take(hash, object.size)?;
             }
@@ -359,6 +361,7 @@ impl Blobs {
 }
 
 fn runtime() -> io::Result<Runtime> {
+    super::spare_descriptors(RUNTIME_FILES)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(1).thread_name("errand-files").enable_all().build()
 }

@@ -54,3 +54,13 @@ fn a_queued_job_of_a_type_without_workers_takes_no_place_of_a_shared_cap_from_an
     assert!(matches!(take(&mut run, 0), Ok(Answer::Job(..))), "the place is free for either");
     run.finish(2).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
+
+#[test]
+fn a_job_that_waits_since_its_submission_is_due_after_a_restart_of_the_host_though_the_last_job_failed() {
+    let lone = |kind: usize| Op::Create { kind, key: None, cap: None, budget: 1 };
+    let claim = Op::Claim { kind: 1, worker: 0, batch: None, request: None, lease_s: 10 };
+    let failed = Op::Settle { lease: 0, how: How::Fail { retryable: false, after_ms: None } };
+    let mut run = run(&[lone(0), lone(1), claim, failed]);
+    run.step(&Op::Reboot { ms: -3_600_000 }).unwrap_or_else(|wrong| panic!("{wrong}"));
+    run.finish(2).unwrap_or_else(|wrong| panic!("{wrong}"));
+}

@@ -177,6 +177,11 @@ SELECT seq FROM job
 WHERE workspace_id = $1 AND job_type = $5 AND status = $4 AND completed_at IS NOT NULL AND seq < $2 AND seq > $6
 ORDER BY seq DESC LIMIT $3;
 
+-- name: list_newest
+-- Those of the newest 1000 jobs below one that are of a workspace, and of a status.
+SELECT seq FROM (SELECT seq, workspace_id, status FROM job WHERE seq < $2 ORDER BY seq DESC LIMIT 1000)
+WHERE workspace_id = $1 AND ($4 IS NULL OR status = $4) ORDER BY seq DESC LIMIT $3;
+
 -- name: list_seqs_by_type
 -- A page of the jobs of a type, newest first, of those that came after one.
 SELECT seq FROM job

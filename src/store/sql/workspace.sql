@@ -17,8 +17,11 @@ SELECT job_type, status, jobs FROM job_count WHERE workspace_id = $1 AND job_typ
 -- name: list_types_by_status
 -- The types that have jobs of a status, or of any, and how many.
 SELECT job_type, sum(jobs) FROM job_count
-WHERE workspace_id = $1 AND jobs > 0 AND ($2 IS NULL OR status = $2) AND ($3 IS NULL OR job_type = $3)
-GROUP BY job_type;
+WHERE workspace_id = $1 AND jobs > 0 AND ($2 IS NULL OR status = $2) GROUP BY job_type;
+
+-- name: get_count
+-- How many jobs of a type and status there are.
+SELECT job_type, jobs FROM job_count WHERE workspace_id = $1 AND status = $2 AND job_type = $3;
 
 -- name: find_other_workspace
 -- Whether there are jobs of other workspaces.

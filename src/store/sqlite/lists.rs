@@ -33,12 +33,17 @@ impl Session {
     /// The newest of the pages of each type.
     fn merged(&self, page: &Page, status: Option<Status>) -> Result<Vec<Job>> {
         let Page { workspace_id, job_type, before, limit, .. } = *page;
-        let mut found: Vec<i64> = Vec::new();
-        let mut above = 0;
         let named = status.map(Status::name);
-        let types = self.all(sql::LIST_TYPES_BY_STATUS, params![workspace_id, named, job_type], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-        })?;
+        let read = |row: &rusqlite::Row| row.get::<_, i64>(0);
+        let mut found: Vec<i64> = match job_type {
+            Some(_) => Vec::new(),
+            // Mostly it is among these, and then there are no types to go through.
+            None => self.all(sql::LIST_NEWEST, params![workspace_id, before, limit, named], read)?,
+        };
+        let is_whole = found.len() as i64 == limit;
+        let types = if is_whole { Vec::new() } else { self.types(workspace_id, named, job_type)? };
+        found.truncate(if is_whole { usize::MAX } else { 0 });
+        let mut above = 0;
         for (job_type, jobs) in types {
             let limit = limit.min(jobs);
             let more = match status {
@@ -59,5 +64,13 @@ impl Session {
             }
         }
         found.into_iter().filter_map(|seq| self.one(sql::GET_JOB_BY_SEQ, [seq], job).transpose()).collect()
+    }
+    /// Types that have jobs of a status, or of any, and how many.
+    fn types(&self, workspace: &str, status: Option<&str>, job_type: Option<&str>) -> Result<Vec<(String, i64)>> {
+        let read = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?));
+        match job_type {
+            Some(_) => self.all(sql::GET_COUNT, params![workspace, status, job_type], read),
+            None => self.all(sql::LIST_TYPES_BY_STATUS, params![workspace, status], read),
+        }
     }
 }
