@@ -106,7 +106,10 @@ impl Blobs {
                 let place = self.bucket.clone().unwrap_or_else(|| self.folder.display().to_string());
                 Err(Error::Refused(format!("place of files \"{place}\" belongs to another store; give each its own")))
             }
-            Some(_) | None => Ok(*self.owned.get_or_init(|| ())),
+            Some(_) | None => {
+                self.owned.get_or_init(|| ());
+                Ok(())
+            }
         }
     }
 
