@@ -91,5 +91,6 @@ lane $left &
 lane $right
 wait
 case " $targets " in *' edn-text '*) compare ;; esac
-FUZZ_TARGET=shapes "$fuzz" | tee "$build/shapes.line"
+FUZZ_TARGET=shapes "$fuzz" 2>"$build/shapes.log" | tee "$build/shapes.line"
+grep '^shapes: ' "$build/shapes.log" >&2
 ! cat "$build"/*.line | grep -qv ' 0 failures'

@@ -44,7 +44,7 @@ fn choose() {
 }
 
 fn http() -> Run {
-    let (live, count) = (live::Live::start(), AtomicU64::new(0));
+    let (live, count) = (live::Live::start(true), AtomicU64::new(0));
     Box::new(move |input| {
         live.take(input, Duration::from_millis(3));
         if count.fetch_add(1, Ordering::Relaxed) % LOOK == 0 {

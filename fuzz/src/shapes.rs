@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 /// Name and the text of about `n` bytes.
 type Shape = (&'static str, fn(usize) -> String);
 
-const SMALL: usize = 32 << 10;
+const SMALL: usize = 16 << 10;
 const GROWTH: usize = 8;
 /// A sorted or hashed collection may cost a little more than its size; what is quadratic costs 64 times as much.
-const ALLOWED: f64 = 24.0;
+const ALLOWED: f64 = 40.0;
 /// Faster than this nothing matters.
 const NOTHING: Duration = Duration::from_millis(2);
 

@@ -40,6 +40,7 @@ use crate::value::Value;
 use std::sync::Arc;
 
 pub use crate::engine::{new_secret, same_secret};
+pub use crate::resource::spare_descriptors;
 
 /// The key under which a reply shows a secret, once.
 const SECRET: &str = "secret";

@@ -48,7 +48,7 @@ Copy a store as it is at one moment, while programs and workers go on using it.
 
 The copy is one SQLite file without files beside it, looked at as 'errand check' does, and put in its place whole or not at \
 all. The bytes of its files are copied to the folder FILE-files, or to --resources-to; those that are there already are \
-not copied again, so many copies can share one folder. Bytes in a bucket stay there unless a folder is named. In the copy \
+not copied again, so the copies of one store can share a folder. Bytes in a bucket stay there unless a folder is named. In the copy \
 every running lease counts as renewed once, when it is first opened.";
 
 pub const RESTORE: &str = "\

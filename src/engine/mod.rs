@@ -3,6 +3,7 @@
 
 mod access;
 mod attach;
+mod cap;
 mod clock;
 mod commit;
 mod error;

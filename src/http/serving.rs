@@ -6,7 +6,7 @@ use super::metrics::Metrics;
 use super::options::ServeOptions;
 use super::server::{App, LARGE_BODIES_MAX, Shared, routes};
 use super::tls::TlsFiles;
-use crate::api::{Code, Error, Host};
+use crate::api::{Code, Error, Host, spare_descriptors};
 use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -34,6 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// File descriptors without which a server does not start: its own, and some connections.
+const FILES: usize = 16;
 /// HTTP/2 requests under way on one connection.
 const STREAMS_MAX: u32 = 4096;
 /// The largest head of a request.
@@ -250,6 +252,8 @@ fn raise_open_files() {
 }
 
 fn runtime() -> Result<Runtime, Error> {
+    let few = |cause| Error::new(Code::Unavailable, format!("server cannot start: {cause}"));
+    spare_descriptors(FILES).map_err(few)?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
     let built = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)

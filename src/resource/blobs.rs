@@ -20,6 +20,8 @@ use tokio::runtime::Runtime;
 const CHUNK: usize = 1 << 20;
 /// Parts of one upload to a bucket that are under way at once.
 const PARTS: usize = 4;
+/// File descriptors that a runtime opens at most when it is made; without them it panics.
+const RUNTIME_FILES: usize = 8;
 /// A private file of nobody's that is younger may just have been made, and is not yet locked.
 const PRIVATE_AGE: Duration = Duration::from_secs(60);
 
@@ -104,13 +106,17 @@ impl Blobs {
         match told.map_err(|error| self.failed("files cannot be used", &error))? {
             Some(other) if other != own.as_bytes() => {
                 let place = self.bucket.clone().unwrap_or_else(|| self.folder.display().to_string());
-                Err(Error::Refused(format!("place of files \"{place}\" belongs to another store; give each its own")))
+                let text = format!("place of files \"{place}\" belongs to another store; give each its own");
+                return Err(Error::Refused(text));
             }
-            Some(_) | None => {
-                self.owned.get_or_init(|| ());
-                Ok(())
-            }
+            Some(_) | None => {}
         }
+        if self.bucket.is_none() {
+            let private = std::fs::set_permissions(self.folder.join(OWNER), Permissions::from_mode(0o600));
+            private.map_err(|error| failed("folder of the files cannot be used", error))?;
+        }
+        self.owned.get_or_init(|| ());
+        Ok(())
     }
 
     /// What is wrong with the place of the bytes.
@@ -201,7 +207,7 @@ impl Blobs {
         match opened.runtime.block_on(opened.store.head(&name)) {
             Ok(found) => Ok(Some(found.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed("bytes of a file cannot be looked at", error)),
+            Err(error) => Err(self.failed("bytes of a file cannot be looked at", &error)),
         }
     }
 
@@ -261,7 +267,7 @@ impl Blobs {
         loop {
             let next = opened.runtime.block_on(std::future::poll_fn(|context| found.as_mut().poll_next(context)));
             let Some(object) = next else { return Ok(()) };
-            let object = object.map_err(|error| failed("files cannot be listed", error))?;
+            let object = object.map_err(|error| self.failed("files cannot be listed", &error))?;
             if let Some(hash) = object.location.filename().filter(|hash| is_hash(hash)) {
                 take(hash, object.size)?;
             }
@@ -355,6 +361,7 @@ impl Blobs {
 }
 
 fn runtime() -> io::Result<Runtime> {
+    super::spare_descriptors(RUNTIME_FILES)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(1).thread_name("errand-files").enable_all().build()
 }

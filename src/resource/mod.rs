@@ -3,6 +3,7 @@
 
 mod blobs;
 mod bucket;
+mod descriptors;
 mod error;
 mod files;
 mod kv;
@@ -13,6 +14,7 @@ mod query;
 mod table;
 
 pub use blobs::{Blobs, Kept, Owner, Spool, hex};
+pub use descriptors::spare as spare_descriptors;
 pub use error::{Error, Result};
 pub use files::{Begun, NewFile, begin, finish, token_hash};
 pub use kv::{NewValue, put_value};

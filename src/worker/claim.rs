@@ -4,7 +4,8 @@
 use super::calls::{self, Asked};
 use super::job::Job;
 use super::lease::Lease;
-use super::run::{Drain, Setup, say};
+use super::run::{Drain, Setup};
+use super::say::say;
 use crate::api::{Client, Code, Error, Pending, Place, Reply};
 use serde_json::json;
 use std::sync::Arc;

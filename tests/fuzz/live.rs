@@ -16,12 +16,14 @@ const HEALTHY: &[u8] = b"POST /api/commands HTTP/1.1\r\nHost: localhost\r\nConte
 
 pub struct Live {
     server: Server,
+    /// How many threads it began with, where no other server is in the process.
     threads: usize,
     _folder: TempDir,
 }
 
 impl Live {
-    pub fn start() -> Live {
+    /// A server on a store of its own; `alone` where its threads can be told from those of others.
+    pub fn start(alone: bool) -> Live {
         let folder = TempDir::new().expect("a folder for the server");
         let host = api::open_host(&folder.path().join("jobs.db"), &OpenOptions::default()).expect("the store opens");
         let options = ServeOptions {
@@ -33,7 +35,7 @@ impl Live {
         let server = Server::start(host, options).expect("the server starts");
         let mut live = Live { server, threads: 0, _folder: folder };
         live.assert_well();
-        live.threads = workers();
+        live.threads = if alone { workers() } else { 0 };
         live
     }
 

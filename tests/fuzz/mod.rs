@@ -40,7 +40,7 @@ fn every_kept_input_passes_its_target() {
 
 #[test]
 fn a_server_outlives_every_kept_request() {
-    let live = Live::start();
+    let live = Live::start(false);
     for (file, bytes) in corpus("http") {
         println!("tests/corpus/http/{file}");
         live.take(&bytes, Duration::from_millis(20));

@@ -7,6 +7,7 @@ mod files;
 mod letter;
 mod operations;
 mod polls;
+mod private;
 mod program;
 mod shown;
 mod tls;

@@ -5,19 +5,23 @@ use crate::program::{Place, eventually, json as parse, succeeded};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A server process, killed with its test.
-struct Serving {
+pub struct Serving {
     child: Child,
-    url: String,
-    token: Option<String>,
+    pub url: String,
+    pub token: Option<String>,
     log: std::sync::mpsc::Receiver<String>,
 }
 
 impl Serving {
-    fn start(place: &Place, args: &[&str]) -> Serving {
-        let mut command = place.errand(&[&["serve"], args].concat());
+    pub fn start(place: &Place, args: &[&str]) -> Serving {
+        Serving::spawn(place.errand(&[&["serve"], args].concat()))
+    }
+
+    /// As `start`, of a command that is made up already.
+    pub fn spawn(mut command: Command) -> Serving {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut errors = child.stderr.take().unwrap();
         let log = later(move || {
@@ -32,16 +36,16 @@ impl Serving {
         Serving { child, url: told["url"].as_str().unwrap().to_owned(), token, log }
     }
 
-    fn ask(&self, key: &str, command: &str, args: Value) -> (u16, Value) {
+    pub fn ask(&self, key: &str, command: &str, args: Value) -> (u16, Value) {
         answer(request(&self.url, key, command, args))
     }
 
-    fn terminate(&self) {
+    pub fn terminate(&self) {
         kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), Signal::TERM).unwrap();
     }
 
     /// Waits until it has ended by itself, and gives its log.
-    fn ended(mut self) -> String {
+    pub fn ended(mut self) -> String {
         let log = self.log.recv_timeout(PATIENCE).unwrap();
         assert!(self.child.wait().unwrap().success(), "{log}");
         log

@@ -27,6 +27,8 @@ const BREAKS: &[(&str, &str, &str)] = &[
     ("job_budget", "job", "UPDATE job SET cancel_requested = 1 WHERE status = 'queued'"),
     ("job_held", "job", "UPDATE job SET held = 1 WHERE status = 'succeeded'"),
     ("fanout_used", "fanout", "UPDATE fanout SET used = used + 1"),
+    ("fanout_active", "fanout", "UPDATE fanout SET used = used + 1 WHERE name LIKE 'steps %\"'"),
+    ("fanout_share", "fanout", "UPDATE fanout SET cap = cap + 5 WHERE name LIKE 'steps % y'"),
     ("fanout_room", "fanout", "UPDATE fanout SET cap = cap + 5"),
     ("job_fanout", "job", "DELETE FROM fanout"),
     ("job_body", "job", "DELETE FROM job_body WHERE seq = 1"),

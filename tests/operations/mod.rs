@@ -2,5 +2,6 @@
 
 mod backup;
 mod check;
+mod descriptors;
 mod sample;
 mod schemas;

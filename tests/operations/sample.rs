@@ -34,6 +34,10 @@ pub fn fill(client: &dyn Client) -> (String, String) {
         "jobs.batches.create",
         r#"{:job-type "capped" :fanout-max-concurrency 1 :jobs [{:payload 1} {:payload 2} {:payload 3}]}"#,
     );
+    for job_type in ["x", "y"] {
+        let step = r#":root-workflow-id "w" :fanout-parent-step-id "s" :fanout-max-concurrency 1"#;
+        get(client, "jobs.create", &format!("{{:job-type {job_type:?} {step}}}"));
+    }
     let account = get(client, "service_accounts.create", r#"{:name "ci" :capabilities ["jobs.read"]}"#);
     let id = text(&account, &["service-account", "service-account-id"]);
     get(client, "service_accounts.keys.create", &format!("{{:service-account-id {id:?}}}"));

@@ -202,7 +202,7 @@ impl Run {
                 let mut submit = submit(*kind, *key);
                 if let Some((group, cap)) = cap {
                     submit.root_workflow_id = Some("flow".into());
-                    submit.fanout_parent_step_id = Some(format!("step-{group}-{kind}"));
+                    submit.fanout_parent_step_id = Some(format!("step-{group}"));
                     submit.fanout_max_concurrency = Some(*cap);
                 }
                 Command::Create { submit: signed(submit, *budget, 0), max_attempts: *budget }

@@ -114,3 +114,34 @@ fn a_kill_in_the_middle_of_pruning_leaves_whole_files_and_in_the_end_none() {
     eventually("no bytes are left", || blobs(&plane.place) == 0);
     assert_eq!(get(&*pruning, "resources.list", "{}").get("items"), Some(&Value::Vector(Vec::new())));
 }
+
+/// A file on a disk that fails in the middle of it.
+struct Failing(u64);
+
+impl std::io::Read for Failing {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.0 > 1 << 20 {
+            return Err(std::io::Error::other("bad sector"));
+        }
+        self.0 += into.len() as u64;
+        Ok(into.len())
+    }
+}
+
+impl std::io::Seek for Failing {
+    fn seek(&mut self, _: std::io::SeekFrom) -> std::io::Result<u64> {
+        Ok(self.0)
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_is_not_taken_for_a_whole_one() {
+    let plane = Plane::open();
+    let client = plane.client();
+    let error = client.files().unwrap().put(NewFile { filename: "a".into(), ..NewFile::default() }, &mut Failing(0));
+    let error = error.unwrap_err();
+    assert!(error.message.contains("bad sector"), "{error}");
+    eventually("what came of it is gone", || files(&tmp(&plane.place)).is_empty());
+    assert_eq!(get(&*client, "resources.list", "{}").get("items"), Some(&Value::Vector(Vec::new())));
+    assert_eq!(blobs(&plane.place), 0);
+}

@@ -41,7 +41,7 @@ type Job = serde_json::Value;
 impl Check {
     pub fn of(stage: &Stage, blows: &Blows, store: Connection) -> Check {
         let mut check = Check::default();
-        check.recoveries(&store, blows);
+        check.recoveries(stage, &store, blows);
         invariants::assert_hold_on(&store);
         drop(store);
         let client = api::open(&stage.place.store(), OpenOptions::default()).expect("the store opens");
@@ -195,21 +195,25 @@ impl Check {
             && read("rows").is_some_and(|read| read["rows"] == rows)
     }
 
-    /// How long it took from the kill of a worker to the end of each lease that it had. What counts is time in which
-    /// the store could be written, and for workers over HTTP time in which the server could take what they had sent.
-    fn recoveries(&mut self, store: &Connection, blows: &Blows) {
-        let sql = "SELECT worker_id, claimed_at, ended_at FROM job_attempt WHERE outcome = 'lease_expired'";
+    /// How long it took from the kill of a worker, or the last renewal by its handler, which lives on, to the end of
+    /// each lease that it had. What counts is time in which the store could be written, and for workers over HTTP time
+    /// in which the server could take what they had sent.
+    fn recoveries(&mut self, stage: &Stage, store: &Connection, blows: &Blows) {
+        let sql = "SELECT a.worker_id, claimed_at, ended_at, job_id || '.' || a.attempt
+            FROM job_attempt a JOIN job ON seq = job_seq WHERE outcome = 'lease_expired'";
         let mut statement = store.prepare(sql).expect("the query is well formed");
-        let read = |row: &rusqlite::Row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let read = |row: &rusqlite::Row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, String>(3)?))
+        };
         let expired = statement.query_map([], read).expect("the query runs");
         let killed: HashMap<&str, (Way, i64)> =
             blows.killed.iter().map(|(name, way, at)| (name.as_str(), (*way, *at))).collect();
-        for (worker, claimed_at, ended_at) in expired.map(|row| row.expect("it is as the schema says")) {
+        for (worker, claimed_at, ended_at, attempt) in expired.map(|row| row.expect("it is as the schema says")) {
             let Some((way, killed_at)) = killed.get(worker.as_str()).copied() else { continue };
             if ended_at < killed_at {
                 continue;
             }
-            let from = killed_at.max(claimed_at);
+            let from = killed_at.max(claimed_at).max(stage.renewed_at(&attempt));
             let not_ours = if way == Way::Http { &blows.mute[..] } else { &[] };
             let excused: i64 = blows.held.iter().chain(not_ours).map(|span| overlap(*span, (from, ended_at))).sum();
             let took = ended_at - from - excused;

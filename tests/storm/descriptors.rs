@@ -34,7 +34,7 @@ pub fn use_up(store: &Path) {
     let client = roles::open(&place);
     let limit = Rlimit { current: Some(FEW), maximum: Some(FEW) };
     setrlimit(Resource::Nofile, limit).expect("fewer are always allowed");
-    let until = Instant::now() + Duration::from_secs(seconds(2));
+    let until = Instant::now() + Duration::from_secs(seconds(1));
     let load = Load::start(&client, 4, 10);
     let (mut times, mut not_opened) = (0, 0);
     while times == 0 || Instant::now() < until {
@@ -69,7 +69,7 @@ fn a_control_plane_whose_descriptors_are_used_up_by_idle_connections_serves_agai
     let limit = Rlimit { current: Some(FEW), maximum: Some(FEW) };
     rustix::process::prlimit(Some(server.pid()), Resource::Nofile, limit).expect("fewer are always allowed");
     let client = roles::open(&url);
-    let until = Instant::now() + Duration::from_secs(seconds(2));
+    let until = Instant::now() + Duration::from_secs(seconds(1));
     let load = Load::start(&client, 3, 10);
     let mut times = 0;
     while times == 0 || Instant::now() < until {

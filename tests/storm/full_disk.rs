@@ -3,6 +3,7 @@
 
 use super::load::{Load, eventually, work_off};
 use super::{roles, seconds};
+use crate::program::{Worker, program};
 use crate::promises::invariants;
 use std::fs::File;
 use std::io::Write;
@@ -11,11 +12,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-const SIZE: &str = "size=192m,mode=700";
 /// Bytes of a payload: so that the disk is filled soon.
 const PAD: usize = 8 << 10;
-/// Bytes in the store after which it has been enough.
-const ENOUGH: u64 = 96 << 20;
+
+/// The size of the file system in MiB: it is memory. Once the store has half of it, that has been enough.
+fn mebibytes() -> u64 {
+    if seconds(1) > 5 { 256 } else { 64 }
+}
 
 #[test]
 fn a_full_disk_refuses_what_it_cannot_keep_and_is_forgotten_once_there_is_space() {
@@ -33,7 +36,7 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_is_forgotten_once_there_is_space(
 
 /// Runs the role on a file system of its own; nothing where that cannot be made.
 fn run_on_small_disk(folder: &Path, rights: &str) -> Option<String> {
-    let mount = format!("mount -t tmpfs -o {SIZE} none \"$0\" && echo mounted && exec \"$@\"");
+    let mount = format!("mount -t tmpfs -o size={}m,mode=700 none \"$0\" && echo mounted && exec \"$@\"", mebibytes());
     let role = roles::command("full disk", &folder.display().to_string(), "");
     let mut command = Command::new("unshare");
     command.args(rights.split_whitespace()).args(["--mount", "--", "sh", "-c", &mount]).arg(folder);
@@ -48,10 +51,13 @@ fn run_on_small_disk(folder: &Path, rights: &str) -> Option<String> {
 pub fn fill(folder: &Path) {
     let (store, filler) = (folder.join("jobs.db"), folder.join("filler"));
     let client = roles::open(&store.display().to_string());
-    let until = Instant::now() + Duration::from_secs(seconds(2));
+    let until = Instant::now() + Duration::from_secs(seconds(1));
     let load = Load::start(&client, 3, PAD);
+    let worker = worker(&store);
     let mut fillings = 0;
-    while fillings == 0 || (Instant::now() < until && store.metadata().map_or(0, |found| found.len()) < ENOUGH) {
+    while fillings == 0
+        || (Instant::now() < until && store.metadata().map_or(0, |found| found.len()) < mebibytes() << 19)
+    {
         let before = load.fates.refusals.load(Ordering::Relaxed);
         fill_up(&filler);
         assert!(eventually(|| load.fates.refusals.load(Ordering::Relaxed) > before + 3), "nothing is refused");
@@ -61,11 +67,22 @@ pub fn fill(folder: &Path) {
         assert!(eventually(|| load.fates.count.load(Ordering::Relaxed) > before + 20), "nothing is taken any more");
     }
     let fates = load.end();
+    let handled = &worker.drained()["handledCount"];
     let stuck = work_off(&*client, &store);
     let (_, _, words) = fates.check(&*client);
     client.close();
     invariants::assert_hold(&store);
-    roles::say(&format!("full disk: filled {fillings} times, {words}, {stuck} stuck"));
+    roles::say(&format!(
+        "full disk: filled {fillings} times, {handled} jobs by a worker process, {words}, {stuck} stuck"
+    ));
+}
+
+/// A worker process, which has its own files elsewhere.
+fn worker(store: &Path) -> Worker {
+    let mut command = Command::new(program());
+    command.args(["jobs", "worker", "run", "--type", "t", "--handler", "true", "--lease-duration", "1s"]);
+    command.arg("--db").arg(store).stdin(Stdio::null()).stdout(Stdio::piped());
+    Worker::of(command.spawn().expect("the program can be started"))
 }
 
 /// Leaves no byte free.

@@ -29,8 +29,11 @@ fn seed() -> u64 {
 }
 
 fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    since.as_millis() as i64
+    ms_of(SystemTime::now())
+}
+
+fn ms_of(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis() as i64
 }
 
 /// Chance from a seed.

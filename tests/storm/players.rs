@@ -16,7 +16,8 @@ const JVM: &str = "ERRAND_STORM_JVM";
 const HANDLER: &str = r#"echo "$ERRAND_JOB_ID $ERRAND_JOB_ATTEMPT" >>runs.txt
 word() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$ERRAND_JOB_PAYLOAD_FILE"; }
 n=$(word n)
-attach() { errand jobs worker "$@" >/dev/null || exit 75; }
+# What is attached renews the lease, also when the worker is dead: the file says when.
+attach() { errand jobs worker "$@" >/dev/null || exit 75; : >"renewed/$ERRAND_JOB_ID.$ERRAND_JOB_ATTEMPT"; }
 case $(word do) in
 artifacts)
     echo "report of $n" >"$ERRAND_JOB_DIR/report.txt"
@@ -98,6 +99,7 @@ impl Stage {
         let place = Place::new();
         let handler = place.script("handler.sh", HANDLER);
         std::fs::write(place.path("runs.txt"), "").expect("the folder is ours");
+        std::fs::create_dir(place.path("renewed")).expect("the folder is ours");
         let (hears, heard) = channel();
         Stage { place, handler, url: String::new(), started: 0, hears, heard }
     }
@@ -148,6 +150,12 @@ impl Stage {
                 }
             }
         });
+    }
+
+    /// When the handler of an attempt last renewed its lease, if it did.
+    pub fn renewed_at(&self, attempt: &str) -> i64 {
+        let touched = self.place.path("renewed").join(attempt).metadata().and_then(|found| found.modified());
+        touched.map_or(0, super::ms_of)
     }
 
     pub fn address(&self, way: Way) -> String {

@@ -122,7 +122,7 @@ fn send(line: &Arc<Line>, path: &str, bytes: &mut dyn Bytes) -> Reply {
         // The receiver is gone only where the caller's thread is.
         let _ = tell.send(asked.put(&path, reqwest::Body::wrap(body)).await);
     });
-    let fed = feed(&handle, sender, bytes);
+    let fed = feed(&handle, sender, bytes, STALL_MAX);
     let reply = match fed {
         // What the server says may have been said before all was sent.
         Ok(size) => told.recv_timeout(line.answer_max(size)).map_err(|_| line.silent()),
@@ -137,6 +137,7 @@ fn feed(
     handle: &tokio::runtime::Handle,
     mut sender: Sender<bytes::Bytes, io::Error>,
     bytes: &mut dyn Bytes,
+    stall_max: Duration,
 ) -> Result<u64, Error> {
     let mut size = 0;
     loop {
@@ -155,12 +156,12 @@ fn feed(
             return Ok(size);
         }
         size += read as u64;
-        match handle.block_on(async { timeout(STALL_MAX, sender.send_data(part.into())).await }) {
+        match handle.block_on(async { timeout(stall_max, sender.send_data(part.into())).await }) {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Ok(size),
             Err(_) => {
                 sender.abort(io::ErrorKind::TimedOut.into());
-                let text = format!("upload stands still: nothing of it was taken for {} s", STALL_MAX.as_secs());
+                let text = format!("upload stands still: nothing of it was taken for {stall_max:?}");
                 return Err(Error::new(Code::Unavailable, text));
             }
         }
@@ -173,4 +174,32 @@ fn unreadable(error: io::Error) -> Error {
 
 fn odd(what: &str) -> Error {
     Error::new(Code::Internal, format!("control plane answered {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    fn fed(parts: usize, stall_max: Duration, take: usize) -> Result<u64, Error> {
+        let handle = runtime::handle().unwrap();
+        let (sender, mut body) = Channel::new(PARTS);
+        let taking = handle.spawn(async move {
+            for _ in 0..take {
+                body.frame().await;
+            }
+            body
+        });
+        let fed = feed(&handle, sender, &mut io::Cursor::new(vec![7; parts * PART_BYTES]), stall_max);
+        drop(handle.block_on(taking));
+        fed
+    }
+
+    #[test]
+    fn an_upload_of_which_nothing_is_taken_ends_and_one_that_moves_goes_on() {
+        let error = fed(20, Duration::from_millis(50), 3).unwrap_err();
+        assert_eq!(error.code, Code::Unavailable);
+        assert!(error.message.contains("stands still"), "{error}");
+        assert_eq!(fed(20, Duration::from_secs(60), 20).unwrap(), 20 * PART_BYTES as u64);
+    }
 }

@@ -35,11 +35,11 @@ ON CONFLICT (workspace_id, job_type, status) DO UPDATE SET jobs = jobs + exclude
 
 -- name: get_fanout
 -- Reads a cap.
-SELECT fanout_id, cap, used FROM fanout WHERE fanout_id = $1;
+SELECT fanout_id, cap, used, name FROM fanout WHERE fanout_id = $1;
 
--- name: get_fanout_by_name
--- Reads a cap.
-SELECT fanout_id, cap, used FROM fanout WHERE workspace_id = $1 AND name = $2;
+-- name: list_fanouts
+-- Reads the rows of a cap that several types share.
+SELECT fanout_id, cap, used, name FROM fanout WHERE workspace_id = $1 AND name >= $2 AND name < $3;
 
 -- name: insert_fanout
 -- Stores a cap with nothing under it.

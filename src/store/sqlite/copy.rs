@@ -85,7 +85,14 @@ impl Copied {
         let placed = if replace {
             std::fs::rename(&self.partial, &self.target)
         } else {
-            std::fs::hard_link(&self.partial, &self.target).and_then(|()| std::fs::remove_file(&self.partial))
+            match std::fs::hard_link(&self.partial, &self.target) {
+                Ok(()) => std::fs::remove_file(&self.partial),
+                // Where a file cannot have two names.
+                Err(cause) if cause.kind() != ErrorKind::AlreadyExists && !self.target.exists() => {
+                    std::fs::rename(&self.partial, &self.target)
+                }
+                Err(cause) => Err(cause),
+            }
         };
         let placed = placed.and_then(|()| sync_folder(&self.target));
         match placed {

@@ -215,8 +215,9 @@ impl Rows for Session {
         self.one(sql::GET_FANOUT, [fanout_id], fanout)
     }
 
-    fn fanout_by_name(&mut self, workspace: &str, name: &str) -> Result<Option<Fanout>> {
-        self.one(sql::GET_FANOUT_BY_NAME, [workspace, name], fanout)
+    fn fanouts(&mut self, workspace: &str, name: &str) -> Result<Vec<Fanout>> {
+        // What comes right after a space in the order of bytes ends those that go on with one.
+        self.all(sql::LIST_FANOUTS, [workspace, name, &format!("{name}!")], fanout)
     }
 
     fn next_held(&mut self, fanout_id: i64) -> Result<Option<i64>> {
@@ -609,7 +610,7 @@ fn batch(row: &Row) -> rusqlite::Result<Batch> {
 }
 
 fn fanout(row: &Row) -> rusqlite::Result<Fanout> {
-    Ok(Fanout { fanout_id: row.get(0)?, cap: row.get(1)?, used: row.get(2)? })
+    Ok(Fanout { fanout_id: row.get(0)?, cap: row.get(1)?, used: row.get(2)?, name: row.get(3)? })
 }
 
 fn status(row: &Row, column: usize) -> rusqlite::Result<Status> {

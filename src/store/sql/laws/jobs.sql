@@ -82,7 +82,29 @@ WITH counted AS MATERIALIZED (
   SELECT fanout_id, count(*) AS used FROM job
   WHERE fanout_id IS NOT NULL AND ((status = 'queued' AND NOT held) OR status IN {active}) GROUP BY fanout_id)
 SELECT 'fanout', f.fanout_id, f.used, coalesce(c.used, 0) FROM fanout f LEFT JOIN counted c ON c.fanout_id = f.fanout_id
-WHERE f.used <> coalesce(c.used, 0);
+WHERE f.name NOT LIKE 'steps %' AND f.used <> coalesce(c.used, 0);
+
+-- name: fanout_active
+-- A cap that types share knows how many are active under it.
+WITH counted AS MATERIALIZED (
+  SELECT fanout_id, count(*) AS active FROM job WHERE fanout_id IS NOT NULL AND status IN {active} GROUP BY fanout_id),
+summed AS MATERIALIZED (
+  SELECT g.fanout_id, coalesce(sum(c.active), 0) AS active FROM fanout g
+  LEFT JOIN fanout t ON t.workspace_id = g.workspace_id AND t.name > g.name || ' ' AND t.name < g.name || '!'
+  LEFT JOIN counted c ON c.fanout_id = t.fanout_id
+  WHERE g.name LIKE 'steps %"' GROUP BY g.fanout_id)
+SELECT 'fanout', g.fanout_id, g.used, s.active FROM fanout g JOIN summed s ON s.fanout_id = g.fanout_id
+WHERE g.used <> s.active;
+
+-- name: fanout_share
+-- Each of those types has the places that are left, and knows how many it uses.
+WITH counted AS MATERIALIZED (
+  SELECT fanout_id, count(*) AS used FROM job
+  WHERE fanout_id IS NOT NULL AND status = 'queued' AND NOT held GROUP BY fanout_id)
+SELECT 'fanout', t.fanout_id, t.used || ' of ' || t.cap, coalesce(c.used, 0) || ' of ' || max(0, g.cap - g.used)
+FROM fanout g JOIN fanout t ON t.workspace_id = g.workspace_id AND t.name > g.name || ' ' AND t.name < g.name || '!'
+LEFT JOIN counted c ON c.fanout_id = t.fanout_id
+WHERE g.name LIKE 'steps %"' AND (t.used <> coalesce(c.used, 0) OR t.cap <> max(0, g.cap - g.used) OR t.used > t.cap);
 
 -- name: fanout_room
 -- No job waits for a place while there is room.
