@@ -87,9 +87,8 @@ impl Host {
                 let slot = self.pending.slot(done);
                 let tell = self.pending.teller(&slot, |_| ());
                 let draining = self.draining.clone();
-                let reply = move |result: engine::Result<Made>| {
-                    told(result.map(Made::data).map_err(Error::from), &draining)
-                };
+                let reply =
+                    move |result: engine::Result<Made>| told(result.map(Made::data).map_err(Error::from), &draining);
                 let now = reply.clone();
                 // What does not need the writer is done before it is asked, on this thread.
                 let mut run = run(&workspace, args);

@@ -29,7 +29,14 @@ const GROUP_TIME: Duration = Duration::from_millis(20);
 /// How often an operation is run again whose row another writer changed.
 const CONFLICTS_MAX: usize = 10;
 /// How long the writer waits for the callers of the last group to come back.
-const GATHER: Duration = Duration::from_micros(60);
+const GATHER: Duration = Duration::from_micros(100);
+/// As long, where they are many.
+const GATHER_CROWD: Duration = Duration::from_micros(200);
+const GATHER_NAP: Duration = Duration::from_micros(20);
+/// So many callers are more than the cores can run at once.
+const CROWD: usize = 32;
+/// How many callers of a commit are woken while it is under way, so that they are awake when it is done.
+const ALERTED_MAX: usize = 64;
 
 /// Told after each commit what it changed, and whether the committing thread has nothing else to do.
 pub type Tell = Box<dyn Fn(News, bool) + Send + Sync>;
@@ -72,6 +79,8 @@ pub trait Queued: Send {
     fn run(&mut self, work: &mut Work) -> std::result::Result<(), Error>;
     /// Tells its caller, with the trouble of the commit if there was any. Callers who sleep are left to `sleepers`.
     fn settle(self: Box<Self>, trouble: Option<Error>, sleepers: &Arc<Sleepers>);
+    /// Its caller will be told soon.
+    fn alert(&self, sleepers: &Arc<Sleepers>);
 }
 
 /// An operation and how its caller is told.
@@ -84,6 +93,9 @@ struct Operation<T, O, A> {
 /// How a caller is told.
 trait Answer<T, O>: Send {
     fn give(self, op: O, result: Result<T>, sleepers: &Arc<Sleepers>);
+
+    /// It will be told soon.
+    fn alert(&self, _sleepers: &Arc<Sleepers>) {}
 }
 
 /// By a callback.
@@ -99,6 +111,10 @@ impl<T, O, D: FnOnce(Result<T>) + Send> Answer<T, O> for Callback<D> {
 impl<T: Send, O: Send, D: FnOnce(Result<T>) + Send> Answer<T, O> for Arc<Seat<T, O, D>> {
     fn give(self, op: O, result: Result<T>, sleepers: &Arc<Sleepers>) {
         Seat::answer(&self, op, result, sleepers)
+    }
+
+    fn alert(&self, sleepers: &Arc<Sleepers>) {
+        Seat::alert(self, sleepers)
     }
 }
 
@@ -127,6 +143,10 @@ where
                 Err(error)
             }
         }
+    }
+
+    fn alert(&self, sleepers: &Arc<Sleepers>) {
+        self.answer.alert(sleepers)
     }
 
     fn settle(self: Box<Self>, trouble: Option<Error>, sleepers: &Arc<Sleepers>) {
@@ -395,9 +415,11 @@ impl Committer {
             return queue;
         }
         drop(queue);
-        let until = Instant::now() + GATHER;
+        let crowd = enough > CROWD;
+        let until = Instant::now() + if crowd { GATHER_CROWD } else { GATHER };
         while self.waiting.load(Ordering::Relaxed) < enough && Instant::now() < until {
-            std::thread::yield_now();
+            // So many callers need this core too.
+            if crowd { std::thread::sleep(GATHER_NAP) } else { std::thread::yield_now() }
         }
         self.queue()
     }
@@ -498,6 +520,11 @@ impl Committer {
             }
         }
         ran.news.flush(tx)?;
+        if ran.kept > 1 {
+            let sleepers = Arc::default();
+            group[..ran.kept].iter().take(ALERTED_MAX).for_each(|operation| operation.alert(&sleepers));
+            sleepers.wake();
+        }
         tx.commit()?;
         Ok(Tried::Committed)
     }

@@ -7,9 +7,13 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// How many others each one wakes.
-const WOKEN_BY_EACH: usize = 2;
+const WOKEN_BY_EACH: usize = 4;
 /// How long a caller sleeps before it looks by itself whether it was answered: whoever was to wake it may be held up.
 const NAP: Duration = Duration::from_millis(5);
+
+/// How long a caller stays awake for the end of a commit that is under way: to be woken from sleep takes as long as half
+/// a commit. On a disk that is slower than this it sleeps again.
+const ALERT: Duration = Duration::from_micros(300);
 
 /// Those of one commit who are answered and not awake yet.
 #[derive(Default)]
@@ -37,8 +41,18 @@ impl Sleepers {
 pub struct Seat<T, O, D>(Mutex<State<T, O, D>>);
 
 enum State<T, O, D> {
-    Waiting { thread: Thread, done: D },
-    Answered { result: Result<T>, op: O, done: D, others: Arc<Sleepers> },
+    /// `alert` says who is to be woken besides, while the caller stays awake for its answer.
+    Waiting {
+        thread: Thread,
+        done: D,
+        alert: Option<Arc<Sleepers>>,
+    },
+    Answered {
+        result: Result<T>,
+        op: O,
+        done: D,
+        others: Arc<Sleepers>,
+    },
     /// The caller waits no longer: its callback is to be told.
     Left(D),
     Over,
@@ -47,16 +61,19 @@ enum State<T, O, D> {
 impl<T, O, D: FnOnce(Result<T>)> Seat<T, O, D> {
     /// A seat for this thread.
     pub fn take(done: D) -> Arc<Seat<T, O, D>> {
-        Arc::new(Seat(Mutex::new(State::Waiting { thread: std::thread::current(), done })))
+        Arc::new(Seat(Mutex::new(State::Waiting { thread: std::thread::current(), done, alert: None })))
     }
 
     /// Waits for the answer for as long as `patience`; after that `done` is told it.
     pub fn wait(&self, patience: Duration) -> Option<Result<T>> {
         let until = Instant::now().checked_add(patience);
+        let mut awake_until = None;
         loop {
             let left = until.map_or(NAP, |until| until.saturating_duration_since(Instant::now()));
-            if !left.is_zero() {
-                std::thread::park_timeout(left.min(NAP));
+            match awake_until {
+                Some(at) if at > Instant::now() => std::thread::yield_now(),
+                Some(_) | None if left.is_zero() => {}
+                Some(_) | None => std::thread::park_timeout(left.min(NAP)),
             }
             let mut state = self.state();
             match std::mem::replace(&mut *state, State::Over) {
@@ -70,8 +87,28 @@ impl<T, O, D: FnOnce(Result<T>)> Seat<T, O, D> {
                     *state = State::Left(done);
                     return None;
                 }
+                State::Waiting { thread, done, alert: Some(others) } if awake_until.is_none() => {
+                    *state = State::Waiting { thread, done, alert: Some(others.clone()) };
+                    drop(state);
+                    awake_until = Some(Instant::now() + ALERT);
+                    others.wake();
+                }
+                // It takes longer: this one is to be woken as the others are.
+                State::Waiting { thread, done, alert: Some(_) }
+                    if awake_until.is_some_and(|at| at <= Instant::now()) =>
+                {
+                    *state = State::Waiting { thread, done, alert: None };
+                }
                 waiting => *state = waiting,
             }
+        }
+    }
+
+    /// Its answer will be there soon: the caller is to be awake by then.
+    pub fn alert(&self, sleepers: &Arc<Sleepers>) {
+        if let State::Waiting { thread, alert, .. } = &mut *self.state() {
+            *alert = Some(sleepers.clone());
+            sleepers.add(thread.clone());
         }
     }
 
@@ -79,9 +116,12 @@ impl<T, O, D: FnOnce(Result<T>)> Seat<T, O, D> {
     pub fn answer(&self, op: O, result: Result<T>, sleepers: &Arc<Sleepers>) {
         let mut state = self.state();
         match std::mem::replace(&mut *state, State::Over) {
-            State::Waiting { thread, done } => {
+            State::Waiting { thread, done, alert } => {
                 *state = State::Answered { result, op, done, others: sleepers.clone() };
-                sleepers.add(thread);
+                // Who was alerted looks by itself.
+                if alert.is_none() {
+                    sleepers.add(thread);
+                }
             }
             State::Left(done) => {
                 drop(state);

@@ -1,9 +1,9 @@
 //! Waiting for the end of a job or batch, and for a job to claim, without a thread that waits.
 
+use super::commit::{self, Queued};
 use super::error::{Error, Result};
 use super::lease::Claim;
 use super::upkeep::{Upkeep, Waiting};
-use super::commit::{self, Queued};
 use super::waiters::{Call, Claims, Queue, Seen, Topic, Why};
 use super::work::Work;
 use super::{Class, Engine, Now};

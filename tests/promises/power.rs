@@ -8,9 +8,7 @@ use super::live::{LONG, PlainClaim, claim_of};
 use super::world::{
     Answer, Command, TestClock, TestIds, WORKSPACE, complete, fail, fast_folder, make_store, options, try_start,
 };
-use errand::engine::{
-    Bound, Claim, Class, Engine, Error, JobView, NewJob, Result, Submit, Waited, Work, digest,
-};
+use errand::engine::{Bound, Claim, Class, Engine, Error, JobView, NewJob, Result, Submit, Waited, Work, digest};
 use errand::job::Status;
 use errand::store;
 use rusqlite::Connection;
