@@ -6,7 +6,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build demo bench test check classpath clean tools maven FORCE
+.PHONY: help build demo bench test storm fuzz check classpath clean tools maven FORCE
 
 CARGO ?= cargo
 MVN ?= mvn
@@ -62,8 +62,21 @@ BENCH ?=
 bench: build ## measure every phase beside raw SQLite on this disk: a table, target/bench.json, target/bench.svg
 	@$(CARGO) bench --locked --quiet --bench bench --target-dir target -- $(BENCH)
 
+# What is given to the fuzzer, such as FUZZ='--seconds 600 json http'.
+FUZZ ?=
+
+fuzz: tools $(PATHS)/run ## fuzz every reader and the server for a minute each: a line for each, failures to tests/corpus
+	@command -v c++ >/dev/null || { echo 'make: a C++ compiler is missing, libFuzzer needs it: install g++ or clang' >&2; exit 1; }
+	@CARGO='$(CARGO)' JAVA='$(JAVA)' tests/fuzz.sh $(FUZZ)
+
 test: tools maven ## every test: Rust, and Clojure on the default and on the newest JDK
 	@MAKE='$(MAKE)' CARGO='$(CARGO)' tests/run.sh
+
+# What is given to the storms, such as STORM='--seconds 3600 --only processes'; --help lists it.
+STORM ?=
+
+storm: build ## kill, stop and starve real processes for about 5 minutes: a line for each part, failing on what was lost
+	@JAVA='$(JAVA)' CARGO='$(CARGO)' tests/storm.sh $(STORM)
 
 check: tools ## format and lints, with warnings as errors, then every test
 	@$(CARGO) fmt --check

@@ -3,6 +3,8 @@
 //! A statement stands in `<topic>.sql` where both databases share its text, in `<topic>.sqlite.sql` where they do not,
 //! under a line `-- name: verb_noun` and a line that says what it does. Parameters are written `$1`; SQLite gets `?1`.
 //! A list of columns that several statements share stands once under `-- columns: name` and is named `{name}`.
+//! `whole/` holds statements that read all of the store, `laws/` what must hold of it: a law gives a row for each row
+//! that breaks it (table, row, found, expected), and its line says what holds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +15,7 @@ fn main() {
     let dir = Path::new("src/store/sql");
     println!("cargo:rerun-if-changed={}", dir.display());
     let mut statements = BTreeMap::new();
-    for path in files(dir, ".sql") {
+    for path in files(dir, ".sql").into_iter().chain(files(&dir.join("whole"), ".sql")) {
         read_statements(&path, &mut statements);
     }
     let mut out = String::new();
@@ -25,6 +27,14 @@ fn main() {
     let _ = writeln!(out, "pub const MIGRATIONS: &[&str] = &[");
     for path in files(&dir.join("migrations"), ".sqlite.sql") {
         let _ = writeln!(out, "    r#\"{}\"#,", read(&path));
+    }
+    let _ = writeln!(out, "];");
+    let _ = writeln!(out, "/// Name, sentence and statement of what must hold of a store between two commits.");
+    let _ = writeln!(out, "pub const LAWS: &[(&str, &str, &str)] = &[");
+    let mut laws = BTreeMap::new();
+    files(&dir.join("laws"), ".sql").iter().for_each(|path| read_statements(path, &mut laws));
+    for (name, (says, sql)) in &laws {
+        let _ = writeln!(out, "    (\"{name}\", \"{}\", r#\"{sql}\"#),", says.trim_end_matches('.'));
     }
     let _ = writeln!(out, "];");
     let target = env::var("OUT_DIR").expect("cargo sets OUT_DIR");

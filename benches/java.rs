@@ -6,6 +6,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A JVM with `benches/clj/bench.clj` in it.
 pub struct Java {
+    program: String,
+    class_path: String,
+    native: Option<&'static str>,
     child: Child,
     to: Option<ChildStdin>,
     from: BufReader<ChildStdout>,
@@ -16,7 +19,8 @@ impl Java {
         let mut command = Command::new(java);
         let native = "--enable-native-access=ALL-UNNAMED";
         let known = Command::new(java).args([native, "-version"]).output().is_ok_and(|output| output.status.success());
-        command.args(known.then_some(native));
+        let native = known.then_some(native);
+        command.args(native);
         let mut child = command
             .args(["-Xmx3g", "-cp", class_path, "clojure.main", "benches/clj/bench.clj"])
             .stdin(Stdio::piped())
@@ -24,7 +28,15 @@ impl Java {
             .spawn()
             .unwrap_or_else(|error| panic!("{java}: {error}"));
         let (to, from) = (child.stdin.take(), child.stdout.take());
-        Java { child, to, from: BufReader::new(from.expect("a pipe was asked for")) }
+        let (program, class_path) = (java.to_string(), class_path.to_string());
+        Java { program, class_path, native, child, to, from: BufReader::new(from.expect("a pipe was asked for")) }
+    }
+
+    /// A JVM of its own that is still to be told what to run.
+    pub fn fresh(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(self.native).args(["-cp", &self.class_path]);
+        command
     }
 
     /// Runs one phase; `task` is an EDN map.

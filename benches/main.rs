@@ -1,13 +1,16 @@
 //! `make bench`: every phase of the benchmark, each beside its limit on the same schema and disk in the same rounds.
 //! It prints a table and writes `target/bench.json` and `target/bench.svg`; it fails nothing by time.
 
+mod http;
 mod java;
 mod load;
 mod machine;
+mod over_http;
 mod phases;
 mod plot;
 mod raw;
 mod report;
+mod size;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use phases::Bench;
@@ -16,8 +19,11 @@ use std::time::Duration;
 
 fn main() {
     let matches = options().get_matches();
-    if let Some(path) = matches.get_one::<PathBuf>("worker") {
-        return worker(path);
+    if let Some(place) = matches.get_one::<String>("worker") {
+        return worker(place);
+    }
+    if let Some(path) = matches.get_one::<PathBuf>("memory") {
+        return size::memory_of_a_batch(path);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::env::set_current_dir(root).expect("the project's folder");
@@ -32,13 +38,13 @@ fn main() {
         rounds: number("rounds"),
         time: Duration::from_millis(number("time") as u64),
         aged: number("aged"),
-        few_cores: machine.cores <= 2,
+        cores: machine.cores,
         java: java.map(|java| java::Java::start(&java, &class_path())),
         rows: Vec::new(),
         throughput: Vec::new(),
         latency: Vec::new(),
     };
-    let only = matches.get_one::<String>("only").map_or("ABCDEFGH", String::as_str).to_uppercase();
+    let only = matches.get_one::<String>("only").map_or("ABCDEFGHSMU", String::as_str).to_uppercase();
     bench.run(&only);
     println!("{}", report::table(&machine, &bench.rows));
     let json = format!("{:#}\n", report::json(&machine, &bench.rows));
@@ -66,7 +72,8 @@ fn options() -> Command {
         .arg(Arg::new("only").long("only").value_name("PHASES").help("such as AC; all phases where absent"))
         .arg(Arg::new("no-java").long("no-java").action(ArgAction::SetTrue).help("leave the Clojure half out"))
         .arg(path("folder", "where the databases are made; its contents are removed"))
-        .arg(path("worker", "run as a worker on this database").hide(true))
+        .arg(Arg::new("worker").long("worker").help("run as a worker on this database or URL").hide(true))
+        .arg(path("memory", "submit a large batch to this database").hide(true))
         .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
 }
 
@@ -82,9 +89,12 @@ fn class_path() -> String {
 }
 
 /// A worker in a process of its own, until its standard input ends.
-fn worker(path: &Path) {
+fn worker(place: &str) {
     use std::io::Read;
-    let client = load::open(path, true);
+    let client = match std::env::var("ERRAND_API_KEY") {
+        Ok(key) if errand::http::is_url(place) => http::connect(place, &key),
+        _ => load::open(Path::new(place), true),
+    };
     let over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| load::work_until(&*client, "trip", || over.load(std::sync::atomic::Ordering::Relaxed)));

@@ -19,7 +19,7 @@ const WORKERS: [usize; 3] = [1, 4, 16];
 /// Those that share commits; what they could have at best is measured beside them.
 const MANY: [usize; 2] = [16, 64];
 const BATCH: usize = 1000;
-const TRIPS: usize = 150;
+pub const TRIPS: usize = 150;
 const AWAITS: usize = 100_000;
 
 type Phase = fn(&mut Bench);
@@ -32,7 +32,7 @@ pub struct Bench {
     pub time: Duration,
     /// Finished jobs in the aged database.
     pub aged: usize,
-    pub few_cores: bool,
+    pub cores: usize,
     pub java: Option<Java>,
     pub rows: Vec<Row>,
     pub throughput: Vec<Line>,
@@ -41,10 +41,10 @@ pub struct Bench {
 
 /// Figures by name, one for each round, in the order of their first mention.
 #[derive(Default)]
-struct Figures(Vec<(String, Vec<f64>)>);
+pub struct Figures(pub Vec<(String, Vec<f64>)>);
 
 impl Figures {
-    fn add(&mut self, name: impl Into<String>, figure: f64) {
+    pub fn add(&mut self, name: impl Into<String>, figure: f64) {
         let name = name.into();
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, rounds)) => rounds.push(figure),
@@ -52,21 +52,26 @@ impl Figures {
         }
     }
 
-    fn of(&self, name: &str) -> Vec<f64> {
+    pub fn of(&self, name: &str) -> Vec<f64> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, rounds)| rounds.clone()).unwrap_or_default()
     }
 }
 
 impl Bench {
     pub fn run(&mut self, only: &str) {
-        let phases: [(char, Phase); 7] = [
+        let phases: [(char, Phase); 12] = [
             ('A', Bench::submits),
             ('B', Bench::batches),
             ('C', Bench::drains),
             ('D', Bench::trips),
+            ('D', Bench::trips_over_http),
             ('E', Bench::aged),
             ('F', Bench::boundary),
             ('G', Bench::awaits),
+            ('H', Bench::over_http),
+            ('S', Bench::sizes),
+            ('M', Bench::memory),
+            ('U', Bench::starts),
         ];
         for (phase, run) in phases {
             if only.contains(phase) {
@@ -75,12 +80,9 @@ impl Bench {
                 eprintln!("phase {phase} took {:.0} s", begun.elapsed().as_secs_f64());
             }
         }
-        if only.contains('H') {
-            self.row("H HTTP", "claims + completes, 64 connections", "/s", Vec::new(), None);
-        }
     }
 
-    fn row(
+    pub fn row(
         &mut self,
         phase: &'static str,
         what: impl Into<String>,
@@ -93,15 +95,15 @@ impl Bench {
 
     /// What a figure for many callers must reach on this machine.
     fn many(&self, factor: f64) -> f64 {
-        if self.few_cores { 0.6 * factor } else { factor }
+        if self.cores <= 2 { 0.6 * factor } else { factor }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.db"))
     }
 
     /// A raw connection on a file that an engine made.
-    fn raw(&self, name: &str, full: bool) -> Raw {
+    pub fn raw(&self, name: &str, full: bool) -> Raw {
         let path = self.path(name);
         load::open(&path, full).close();
         Raw::open(&path, full)
@@ -446,7 +448,7 @@ fn trips_inside(client: &Arc<dyn Client>) -> (Timed, Timed) {
 }
 
 fn trips_outside(client: &Arc<dyn Client>, path: &Path) -> (Timed, Timed) {
-    let mut child = worker(path);
+    let mut child = worker(path, &[]);
     let timed = load::round_trips(&**client, "trip", TRIPS);
     drop(child.stdin.take());
     let _ = child.wait();
@@ -454,10 +456,10 @@ fn trips_outside(client: &Arc<dyn Client>, path: &Path) -> (Timed, Timed) {
 }
 
 /// This program as a worker in another process, once it is ready.
-fn worker(path: &Path) -> Child {
+pub fn worker(path: &Path, env: &[(&str, &str)]) -> Child {
     let this = std::env::current_exe().expect("this program");
     let mut command = Command::new(this);
-    command.arg("--worker").arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.arg("--worker").arg(path).envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("this program starts");
     let mut line = String::new();
     let read = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));

@@ -181,6 +181,17 @@ impl Raw {
         self.run("update_job", row);
     }
 
+    /// Runs a statement of the benchmark's own over the `numbers` from 1 to `?1`; `?2` is another number.
+    pub fn all(&self, sql: &str, rows: i64, other: i64) {
+        let numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
+        let sql = format!("{numbers} {sql}");
+        let mut statement = self.0.prepare(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        for (at, value) in [rows, other].iter().enumerate().take(statement.parameter_count()) {
+            statement.raw_bind_parameter(at + 1, value).expect("a number");
+        }
+        statement.raw_execute().unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
     /// Makes so many jobs that have ended, as workers would have left them.
     pub fn age(&self, job_type: &str, jobs: usize) {
         let (now, none) = (1_600_000_000_000i64, Option::<i64>::None);

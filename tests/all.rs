@@ -2,7 +2,9 @@
 
 mod cli;
 mod engine;
+mod fuzz;
 mod http;
+mod operations;
 mod oracle;
 mod program;
 mod promises;
@@ -10,6 +12,7 @@ mod readme;
 mod remote;
 mod resource;
 mod scenarios;
+mod storm;
 mod support;
 mod tidy;
 mod worker;

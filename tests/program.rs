@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with a store in it, and the program that works on it.
 pub struct Place {
@@ -37,7 +37,7 @@ impl Place {
 
     /// The program, run in this place's folder without anything of ours in its environment.
     pub fn bare(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_errand"));
+        let mut command = Command::new(program());
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("ERRAND_") || name.starts_with("BREYTA_") {
@@ -135,6 +135,11 @@ impl Place {
         self.work_once(&handler, &[]);
         self.job(&id)
     }
+}
+
+/// The program: the one that was built with the tests; storms are of the one that is released.
+pub fn program() -> PathBuf {
+    std::env::var_os("ERRAND_STORM_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_errand").into(), PathBuf::from)
 }
 
 /// A worker process, killed with its test.

@@ -33,6 +33,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("getrandom", &["store/sqlite/mod.rs"]),
     ("hmac", &["resource/link.rs"]),
     ("http_body_util", &["http/"]),
+    ("hyper", &["http/"]),
     ("hyper_util", &["http/"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["value/", "cli/"]),
@@ -41,7 +42,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("notify", &["store/sqlite/mod.rs"]),
     ("num_bigint", &["value/"]),
     ("num_integer", &["value/"]),
-    ("object_store", &["resource/blobs.rs"]),
+    ("object_store", &["resource/blobs.rs", "resource/bucket.rs"]),
     ("prometheus", &["http/metrics.rs"]),
     ("reqwest", &["http/client"]),
     // The help only asks for its version.

@@ -201,10 +201,10 @@
 
     (submit-batch {:job-type \"agent-review\" :jobs [{:payload {:surface \"flows-api\"}} {:payload {:surface \"runtime\"}}]})
 
-  Gives the batch map with its :jobs.
+  Gives the batch map with its :jobs: as many as 64 MiB hold, with :jobs-truncated? where that is not all.
 
     :job-type       required
-    :jobs           required; 1 to 10000 maps of :payload, :metadata and :max-attempts, 64 MiB in all
+    :jobs           required; 1 to 10000 maps of :payload, :metadata and :max-attempts, 128 MiB in all
     :metadata       the batch's own notes
     :max-attempts   for jobs that say none; default 3
     :idempotency-key, :root-workflow-id, :parent-step-id, :fanout-parent-step-id   as in `submit`

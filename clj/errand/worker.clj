@@ -429,6 +429,30 @@
     (throw (native/invalid (str "progress is " (pr-str progress) "; allowed: a map"))))
   (run/report-progress! (current-run) progress))
 
+(defn- attach! [command what]
+  (when-not (map? what)
+    (throw (native/invalid (str "what is to be attached is " (pr-str what) "; allowed: a map"))))
+  (run/attach! (current-run) command what))
+
+(defn attach-kv!
+  "Stores a value under a key of the current handler's job and records it on the job at once.
+
+    (attach-kv! {:label \"totals\" :value {:files 3}})
+
+  Options and result are those of `errand.core/attach-kv!`. Throws :lease-lost when the job is no longer this worker's."
+  [value]
+  (attach! "jobs.attach_kv" value))
+
+(defn attach-table!
+  "Stores rows in a table of the current handler's job and records it on the job at once.
+
+    (attach-table! {:label \"findings\" :rows [{:file \"a.rs\" :line 3}] :index-fields [:file]})
+
+  Options and result are those of `errand.core/attach-table!`. Throws :lease-lost when the job is no longer this
+  worker's."
+  [rows]
+  (attach! "jobs.attach_table" rows))
+
 (defn cancelled?
   "Whether the current handler should stop: its job was cancelled, its lease was lost, or its worker stops.
 

@@ -90,6 +90,11 @@ impl Command {
         }
     }
 
+    /// Whether it reads what may be much.
+    pub fn reads(&self) -> bool {
+        matches!(self.run, Run::Read(_))
+    }
+
     /// Whether it may wait for something to happen.
     pub fn waits(&self) -> bool {
         matches!(self.run, Run::Claim(_) | Run::Await(_))

@@ -33,6 +33,12 @@ impl Host {
         Host { engine: Mutex::new(Some(engine)), blobs, path, pending: Arc::default(), draining: Arc::default() }
     }
 
+    /// A handle to an engine that the caller has started on the store at `path`; it has no files yet.
+    pub fn of(engine: Arc<Engine>, path: PathBuf) -> Host {
+        let blobs = Blobs::new(super::remembered::beside(&path), None, None);
+        Host::new(engine, Arc::new(blobs), path)
+    }
+
     /// Another handle to the same engine, with calls of its own; nothing once this one is closed.
     pub fn share(&self) -> Option<Host> {
         let engine = locked(&self.engine).clone()?;

@@ -4,6 +4,8 @@
 mod access;
 mod accounts;
 mod args;
+mod backup;
+mod check;
 mod checked;
 mod command;
 mod embedded;
@@ -22,6 +24,8 @@ mod waiting;
 
 pub use access::{Access, Caller, SCOPES, Scope};
 pub use args::{Args, duration_ms, duration_text, nearest};
+pub use backup::{BackupOptions, BytesTo, RestoreOptions, backup, restore};
+pub use check::{CheckOptions, Report, check};
 pub use checked::{Checked, Waits, checked, reply_data};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
 pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
@@ -37,6 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::engine::{new_secret, same_secret};
+pub use crate::resource::spare_descriptors;
 
 /// The key under which a reply shows a secret, once.
 const SECRET: &str = "secret";

@@ -297,10 +297,7 @@ pub fn items_data(items: Vec<Value>, next: Option<i64>) -> Value {
 }
 
 pub fn stats(reading: &mut Reading, args: &Args) -> Reply {
-    let mut counts = reading.rows.counts(reading.workspace).map_err(engine::Error::from)?;
-    if let Some(job_type) = args.maybe_text("job-type") {
-        counts.retain(|count| count.job_type == job_type);
-    }
+    let counts = reading.rows.counts(reading.workspace, args.maybe_text("job-type")).map_err(engine::Error::from)?;
     Ok(view::stats_data(counts))
 }
 

@@ -30,15 +30,20 @@ pub fn after_prune(blobs: Arc<OnceLock<Arc<Blobs>>>, tell: Tell) -> AfterPrune {
     let looked_at = Mutex::new(None::<Instant>);
     Arc::new(move |engine| {
         let Some(blobs) = blobs.get() else { return };
-        let mut looked_at = looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let orphans = if looked_at.is_none_or(|at| at.elapsed() > ORPHANS_EVERY) {
-            *looked_at = Some(Instant::now());
-            blobs.remove_orphans(|hash| is_used(engine, hash)).map_err(engine::Error::from).map_err(Error::from)
-        } else {
-            Ok(0)
-        };
+        let orphans = remove_orphans(engine, blobs, &looked_at);
         if let Err(error) = sweep(engine, blobs).and(orphans) {
             tell(Notice { event: "prune-failed", message: error.message });
         }
     })
+}
+
+fn remove_orphans(engine: &Engine, blobs: &Blobs, looked_at: &Mutex<Option<Instant>>) -> Result<(), Error> {
+    let mut looked_at = looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+    if looked_at.is_some_and(|at| at.elapsed() <= ORPHANS_EVERY) {
+        return Ok(());
+    }
+    let removed = blobs.remove_orphans(|hash| is_used(engine, hash)).map_err(engine::Error::from)?;
+    // Where somebody was just putting bytes, the next round looks.
+    *looked_at = removed.map(|_| Instant::now());
+    Ok(())
 }

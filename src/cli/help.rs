@@ -26,7 +26,7 @@ then
   errand jobs list
   errand jobs await <job-id>
 
-Exit status: 0 done; 2 bad arguments; 3 not allowed; 4 not found; 5 the job's state or lease forbids it; 6 the wait was \
+Exit status: 0 done; 1 a store that 'check' finds not whole; 2 bad arguments; 3 not allowed; 4 not found; 5 the job's state or lease forbids it; 6 the wait was \
 over first; 70 a fault of ours; 75 busy, try again.";
 
 pub const JOBS: &str = "\
@@ -35,6 +35,29 @@ Submit, watch and work on jobs.
 To submit: create, batches create. To watch: show, list, await, stats. To intervene: cancel, retry. \
 To work: 'worker run' does all of it for a handler program; claim, heartbeat, progress, complete, fail and release are \
 its single steps, for workers of another make.";
+
+pub const CHECK: &str = "\
+Look at a whole store: the file as SQLite sees it, its tables, what must hold of its rows, and the bytes of its files.
+
+It reads one state and changes nothing, also while programs and workers use the store; the store's log (-wal) grows \
+meanwhile. Exit status: 0 whole; 1 something contradicts something, told with table, row, what was found and what was \
+expected; others as everywhere. Bytes that belong to nothing are noted only: they go away by themselves.";
+
+pub const BACKUP: &str = "\
+Copy a store as it is at one moment, while programs and workers go on using it.
+
+The copy is one SQLite file without files beside it, looked at as 'errand check' does, and put in its place whole or not at \
+all. The bytes of its files are copied to the folder FILE-files, or to --resources-to; those that are there already are \
+not copied again, so the copies of one store can share a folder. Bytes in a bucket stay there unless a folder is named. In the copy \
+every running lease counts as renewed once, when it is first opened.";
+
+pub const RESTORE: &str = "\
+Make a backup the store at a path: looked at first, put in its place whole or not at all.
+
+Nobody may have the store at that path open. With --force a store that is there is moved to FILE-replaced, and what stands \
+in that file's log with it; a plain copy over it would leave the old log, which SQLite would take for the copy's own. Ids, \
+idempotency keys and lease tokens are those of the backup; every lease in it counts as renewed once, so workers that still \
+run go on with their jobs, and the jobs of others are claimed again when their leases are over.";
 
 pub const SERVE: &str = "\
 Serve the store to programs on other machines, over HTTP.

@@ -2,7 +2,9 @@
 //! It does not know what a command does.
 
 mod attachments;
+mod backup;
 mod bench;
+mod check;
 mod flags;
 mod handler_side;
 mod help;
@@ -19,6 +21,7 @@ mod worker;
 use crate::api::Error;
 use clap::{ArgMatches, Command};
 use output::Screen;
+use std::ffi::OsString;
 
 /// Runs the command line of this process and ends it.
 pub fn main() -> ! {
@@ -27,6 +30,16 @@ pub fn main() -> ! {
         Err(error) => unparsed(&error),
     };
     std::process::exit(i32::from(status))
+}
+
+/// Reads arguments as `main` does, and those of a command as far as can be told without the store; runs nothing.
+/// The error is what would be said.
+pub fn check(argv: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    let matches = whole().try_get_matches_from(argv).map_err(|error| usage_problem(&error.render().to_string()))?;
+    match leaf(&matches) {
+        Leaf::Verb(verb, matches) => verbs::check(verb, matches).map_err(|error| error.message),
+        _ => Ok(()),
+    }
 }
 
 /// Shows what `--help` and `--version` ask for, or says what is wrong with the arguments.
@@ -65,6 +78,9 @@ fn whole() -> Command {
         .subcommand(jobs)
         .subcommand(serve::command())
         .subcommand(keys::command())
+        .subcommand(check::command())
+        .subcommand(backup::command())
+        .subcommand(backup::restore_command())
         .subcommand(bench::command())
         .subcommand(help::completions_command())
 }
@@ -75,6 +91,13 @@ fn run(matches: &ArgMatches) -> u8 {
         Leaf::Completions(matches) => help::print_completions(matches, whole()),
         Leaf::Verb(verb, matches) => verbs::run(verb, matches, &screen),
         Leaf::Bench(matches) => bench::run(matches, &screen),
+        Leaf::Check(matches) => match check::run(matches, &screen) {
+            Ok(true) => Ok(()),
+            Ok(false) => return check::NOT_WHOLE,
+            Err(error) => Err(error),
+        },
+        Leaf::Backup(matches) => backup::run(matches, &screen),
+        Leaf::Restore(matches) => backup::run_restore(matches, &screen),
         Leaf::Serve(matches) => serve::run(matches, &screen),
         Leaf::Bootstrap(matches) => keys::bootstrap(matches, &screen),
         Leaf::Worker(matches) => worker::run(matches, &screen),
@@ -92,6 +115,9 @@ enum Leaf<'a> {
     Completions(&'a ArgMatches),
     Verb(&'static verbs::Verb, &'a ArgMatches),
     Bench(&'a ArgMatches),
+    Check(&'a ArgMatches),
+    Backup(&'a ArgMatches),
+    Restore(&'a ArgMatches),
     Serve(&'a ArgMatches),
     Bootstrap(&'a ArgMatches),
     Worker(&'a ArgMatches),
@@ -110,6 +136,9 @@ fn leaf(matches: &ArgMatches) -> Leaf<'_> {
     match path.as_slice() {
         ["completions"] => Leaf::Completions(at),
         ["bench"] => Leaf::Bench(at),
+        ["check"] => Leaf::Check(at),
+        ["backup"] => Leaf::Backup(at),
+        ["restore"] => Leaf::Restore(at),
         ["serve"] => Leaf::Serve(at),
         ["keys", "bootstrap"] => Leaf::Bootstrap(at),
         ["jobs", "worker", "run"] => Leaf::Worker(at),

@@ -79,6 +79,11 @@ impl Screen {
         print(&self.written(&envelope))
     }
 
+    /// Prints what was found of a store as a whole, where that is not for people.
+    pub fn found(&self, ok: bool, data: &Value) -> Ended {
+        self.bare(&MapBuilder::new().put("ok", ok).put("data", data.clone()).build())
+    }
+
     /// Prints a value as it is, without an envelope.
     pub fn bare(&self, value: &Value) -> Ended {
         print(&self.written(value))

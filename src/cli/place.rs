@@ -81,7 +81,7 @@ pub fn connect_store(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn C
 }
 
 /// The store that is named. A URL in the environment says where other commands ask.
-fn store(matches: &ArgMatches) -> Result<PathBuf, Error> {
+pub fn store(matches: &ArgMatches) -> Result<PathBuf, Error> {
     let flags = (matches.get_one::<PathBuf>("db").cloned(), matches.get_one::<String>("api").cloned());
     match choose(flags, (variable("ERRAND_DB").map(PathBuf::from), None), None)? {
         Choice::Store(path) => Ok(path),

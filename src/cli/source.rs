@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The most that is read of a file that a flag names: the largest batch fits.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+const FILE_BYTES_MAX: u64 = 128 << 20;
 
 /// An error about a flag or a file that was given.
 pub fn wrong(text: String) -> Error {

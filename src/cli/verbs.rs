@@ -335,6 +335,14 @@ pub fn run(verb: &'static Verb, matches: &ArgMatches, screen: &Screen) -> Ended 
     screen.reply(&reply.map_err(flags::in_words_of_flags)?, client.workspace(), is_full(matches))
 }
 
+/// Checks a verb's arguments without a store.
+pub fn check(verb: &'static Verb, matches: &ArgMatches) -> Ended {
+    let Some(row) = api::command(verb.command) else { unreachable!("a verb runs a command of the table") };
+    let args = flags::arguments(row, matches)?;
+    let call = api::Call { command: row, args, names: Names::Flag };
+    api::checked(&call).map(|_| ()).map_err(flags::in_words_of_flags)
+}
+
 fn is_full(matches: &ArgMatches) -> bool {
     ["full", "full?"].iter().any(|id| matches.try_get_one::<bool>(id).ok().flatten().is_some_and(|full| *full))
 }

@@ -1,7 +1,7 @@
 //! `errand jobs worker run`: flags to a worker's setup, its outcome to a summary.
 //! It does not know how a worker works.
 
-use super::output::{Format, Screen, note};
+use super::output::{Format, Screen};
 use super::place::{self, Missing};
 use super::{Ended, flags, help, source};
 use crate::api::{self, Call, Names};
@@ -90,7 +90,8 @@ pub fn run(matches: &ArgMatches, screen: &Screen) -> Ended {
     let mut outcome = outcome?;
     let error = outcome.error.take();
     if screen.format == Format::People || error.is_some() {
-        note(&format!("worker ended: {} handled, {} failed", outcome.handled, outcome.failed));
+        worker::say(&format!("worker ended: {} handled, {} failed", outcome.handled, outcome.failed));
+        worker::heard();
     }
     match error {
         Some(error) => Err(error),

@@ -3,10 +3,12 @@
 
 mod access;
 mod attach;
+mod cap;
 mod clock;
 mod commit;
 mod error;
 mod lease;
+mod log;
 mod operate;
 mod remember;
 mod retention;
@@ -25,6 +27,7 @@ pub use clock::{Clock, Ids, Now, RandomIds, SystemClock};
 pub use commit::Class;
 pub use error::{Error, Result};
 pub use lease::{Claim, Directive, Held, Report};
+pub use log::LogTold;
 pub use remember::Named;
 pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
 pub use settle::Settle;
@@ -43,7 +46,8 @@ use upkeep::Upkeep;
 /// Something that the engine did by itself, or trouble that no caller waits to hear of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
-    /// `leases-expired`, `sweep-failed`, `watch-failed`, `upkeep-failed`, `announce-failed`.
+    /// `leases-expired`, `sweep-failed`, `watch-failed`, `upkeep-failed`, `announce-failed`, `prune-failed`,
+    /// `log-large`, `log-failed`.
     pub event: &'static str,
     pub message: String,
 }

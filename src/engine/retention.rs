@@ -5,16 +5,21 @@
 
 use super::clock::Now;
 use super::error::{Error, Result};
+use super::log::LogTold;
 use super::work::Work;
 use super::{Class, Engine, Notice, Tell};
 use crate::job::limits;
 use crate::store::{Batch, Job};
 use crate::value::{MapBuilder, Value, edn};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Resources of one job that one step removes at most.
 const STEP_RESOURCES: usize = 500;
+/// The longest pause after a step, which is as long as the step was.
+const STEP_PAUSE_MAX: Duration = Duration::from_millis(5);
+/// Time between two looks at the length of the store's log.
+const LOG_LOOK: Duration = Duration::from_secs(2);
 
 /// How long what has ended is kept in a workspace.
 #[derive(Clone, Debug, PartialEq)]
@@ -240,11 +245,14 @@ impl Engine {
             let Some(ended_at) = ended_at else { continue };
             loop {
                 let (workspace, job_type) = (workspace.clone(), job_type.clone());
+                let begun = Instant::now();
                 let step = self.step(move |work| work.prune((&workspace, &job_type), ended_at))?;
                 pruned.add(step);
                 if !step.more {
                     break;
                 }
+                // Others' commits are not to wait behind one step after the other.
+                std::thread::sleep(begun.elapsed().min(STEP_PAUSE_MAX));
             }
         }
         Ok(pruned)
@@ -304,7 +312,7 @@ fn has_old_resources(rows: &mut dyn crate::store::Rows, now: Now) -> Result<bool
 /// What follows a round, on the same thread: bytes of files are somebody else's.
 pub type AfterPrune = Arc<dyn Fn(&Engine) + Send + Sync>;
 
-/// The thread that prunes from time to time.
+/// The thread that prunes from time to time, and keeps the store's log short.
 #[derive(Default)]
 pub struct Pruner {
     closed: Mutex<bool>,
@@ -323,8 +331,16 @@ impl Pruner {
     ) -> std::io::Result<()> {
         let pruner = self.clone();
         let run = move || {
-            while pruner.wait(every) {
+            let (mut due, mut told) = (Instant::now() + every, LogTold::default());
+            while pruner.wait(every.min(LOG_LOOK)) {
                 let Some(engine) = engine.upgrade() else { return };
+                if let Some(notice) = engine.shorten_log(&mut told) {
+                    tell(notice);
+                }
+                if Instant::now() < due {
+                    continue;
+                }
+                due = Instant::now() + every;
                 match engine.prune(None, None, None) {
                     Ok(_) => after(&engine),
                     Err(Error::Closed) => return,

@@ -1,5 +1,6 @@
 //! Submitting jobs and batches, once per idempotency key.
 
+use super::cap::group_name;
 use super::error::{Error, Result};
 use super::view::{BatchView, Depth, JobView};
 use super::work::Work;
@@ -46,14 +47,13 @@ impl Work<'_> {
             let job = self.job(&submit.workspace, &job_id)?;
             return JobView::read(self.tx, job, Depth::Full, self.now);
         }
-        let name = || {
-            let (root, step) = (submit.root_workflow_id.as_deref(), submit.fanout_parent_step_id.as_deref());
-            format!("step {:?} {:?}", root.unwrap_or(""), step.unwrap_or(""))
-        };
-        let mut fanout = self.fanout(submit, name)?;
-        let view = self.insert(submit, new, None, None, &mut fanout)?;
-        if let Some(fanout) = fanout {
-            self.promote(fanout)?;
+        let group = group_name(submit.root_workflow_id.as_deref(), submit.fanout_parent_step_id.as_deref());
+        let cap = submit.fanout_max_concurrency;
+        let cap = cap.map(|cap| self.cap_of_step(&submit.workspace, &submit.job_type, &group, cap)).transpose()?;
+        let (shared, mut own) = cap.unzip();
+        let view = self.insert(submit, new, None, None, &mut own)?;
+        if let Some((shared, own)) = shared.zip(own) {
+            self.share(shared, own)?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, 1);
         self.news.queued(&submit.workspace, &submit.job_type, 1);
@@ -68,18 +68,23 @@ impl Work<'_> {
             return BatchView::read(self.tx, batch, Some(limits::BATCH_SHOWN_MAX), limits::REPLY_BYTES_MAX, self.now);
         }
         let batch = self.insert_batch(submit, metadata, jobs.len() as i64)?;
-        let mut fanout = self.fanout(submit, || format!("batch {}", batch.batch_id))?;
-        let mut views = Vec::with_capacity(jobs.len());
+        let mut fanout = self.cap_of_batch(submit, &batch.batch_id)?;
+        let (mut views, mut bytes) = (Vec::with_capacity(jobs.len()), 0);
         for new in jobs {
-            views.push(self.insert(submit, new, Some(batch.seq), Some(&batch.batch_id), &mut fanout)?);
+            let view = self.insert(submit, new, Some(batch.seq), Some(&batch.batch_id), &mut fanout)?;
+            bytes += view.size();
+            if bytes <= limits::REPLY_BYTES_MAX {
+                views.push(view);
+            }
         }
+        let truncated = bytes > limits::REPLY_BYTES_MAX;
         if let Some(fanout) = fanout {
             self.promote(fanout)?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, batch.requested_count);
         self.news.queued(&submit.workspace, &submit.job_type, batch.requested_count);
         self.remember(submit, &batch.batch_id)?;
-        Ok(BatchView { batch, jobs: Some(views), truncated: false })
+        Ok(BatchView { batch, jobs: Some(views), truncated })
     }
 
     /// The id that the same submission made before.
@@ -102,14 +107,11 @@ impl Work<'_> {
         }
     }
 
-    /// The cap that the submission names; the latest submission's holds for all that share it.
-    fn fanout(&mut self, submit: &Submit, name: impl Fn() -> String) -> Result<Option<Fanout>> {
+    /// The cap that the submission of a batch names.
+    fn cap_of_batch(&mut self, submit: &Submit, batch_id: &str) -> Result<Option<Fanout>> {
         let Some(cap) = submit.fanout_max_concurrency else { return Ok(None) };
-        let name = name();
-        Ok(Some(match self.tx.fanout_by_name(&submit.workspace, &name)? {
-            Some(fanout) => Fanout { cap, ..fanout },
-            None => Fanout { fanout_id: self.tx.insert_fanout(&submit.workspace, &name, cap)?, cap, used: 0 },
-        }))
+        let name = format!("batch {batch_id}");
+        Ok(Some(Fanout { fanout_id: self.tx.insert_fanout(&submit.workspace, &name, cap)?, cap, used: 0, name }))
     }
 
     fn insert(

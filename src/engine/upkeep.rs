@@ -463,12 +463,15 @@ impl Keeper {
     fn end_leases(&self) {
         let (upkeep, tell) = (self.upkeep.clone(), self.tell.clone());
         let done = move |result: Result<usize, Error>| match result {
-            Ok(0) | Err(Error::Closed) => {}
             Ok(ended) => {
-                tell(Notice { event: "leases-expired", message: format!("{ended} leases were over") });
+                // None where another process was first.
+                if ended > 0 {
+                    tell(Notice { event: "leases-expired", message: format!("{ended} leases were over") });
+                }
                 // There may be more, and the next lease may end soon.
                 upkeep.sweep();
             }
+            Err(Error::Closed) => {}
             Err(error) => tell(Notice { event: "sweep-failed", message: error.to_string() }),
         };
         self.committer.enqueue(super::Class::Urgent, |work| work.expire(SWEEP_JOBS), done);

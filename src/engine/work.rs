@@ -98,7 +98,9 @@ impl Work<'_> {
         if before != after {
             self.moved(job, before, after)?;
         }
+        let shared = self.moved_in_share(job, before)?;
         let mut fanout = match job.fanout_id {
+            Some(_) if shared.is_some() => None,
             Some(id) if before != after && (after.is_terminal() || after == Status::Queued) => self.tx.fanout(id)?,
             Some(_) | None => None,
         };
@@ -107,6 +109,9 @@ impl Work<'_> {
         }
         if !self.tx.update_job(job)? {
             return Err(Error::Conflict);
+        }
+        if let Some((shared, own)) = shared {
+            return self.share(shared, own);
         }
         match fanout {
             Some(fanout) => self.promote(fanout),
@@ -127,9 +132,12 @@ impl Work<'_> {
             // have seen it would miss an ending.
             job.completed_at = None;
         }
-        if after == Status::Queued {
-            // After a restart of the host with a wall clock that is behind, it must not wait for longer than from here.
+        // After a restart of the host with a wall clock that is behind, no job must wait for longer than from here. What
+        // was submitted last tells the time itself, until it has failed.
+        if after == Status::Queued || (after.is_terminal() && job.facts.spent > 0) {
             self.tx.keep_time(self.now.store_ms)?;
+        }
+        if after == Status::Queued {
             self.news.queued(&job.workspace_id, &job.job_type, 1);
         }
         match job.batch_seq {

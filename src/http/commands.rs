@@ -4,9 +4,10 @@
 use super::form::{Failure, Form};
 use super::gate::Asked;
 use super::log::Said;
+use super::pace;
 use super::server::{BODY_BYTES_MAX, Shared, header_text};
 use super::waiting;
-use crate::api::{self, Call, Code, Error};
+use crate::api::{self, Call, Caller, Code, Error};
 use crate::value::Value;
 use axum::body::Body;
 use axum::extract::State;
@@ -14,7 +15,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tokio::task::block_in_place;
 use tokio::time::{Instant, timeout_at};
 
 /// A body of more bytes is a large one.
@@ -23,34 +23,39 @@ const LARGE_BYTES: usize = 2 << 20;
 const BODY_PAUSES: u32 = 10;
 
 pub async fn run(State(app): State<Shared>, Asked(caller): Asked, headers: HeaderMap, body: Body) -> Response {
-    let form = Form::wanted(&headers);
-    let call = match call(&app, &headers, body).await {
-        Ok(call) => call,
-        Err(failure) => return failure.into_response(),
-    };
-    // Many may wait long from here on: they keep no more than they need.
-    drop(headers);
-    let command = call.command.name;
-    let workspace = caller.workspace.clone();
-    let reply = waiting::ask(&app, caller, call).await;
-    let code = reply.as_ref().err().map(|error| error.code);
-    let mut response = match reply {
-        Ok(data) => block_in_place(|| form.success(&workspace, data)),
-        Err(error) => Failure { form, error, status: None }.into_response(),
-    };
-    response.extensions_mut().insert(Said { command, workspace, code });
-    response
+    // Many may wait long: what only reads the request is let go of before.
+    match Box::pin(call(&app, headers, body)).await {
+        Err(failure) => failure.into_response(),
+        Ok((form, call)) => answered(app, form, caller, call).await,
+    }
 }
 
-async fn call(app: &Shared, headers: &HeaderMap, body: Body) -> Result<Call, Failure> {
-    let failed = |error| Failure::of(headers, error);
-    let Some(form) = Form::sent(headers) else {
+fn answered(app: Shared, form: Form, caller: Caller, call: Call) -> impl Future<Output = Response> {
+    let (command, workspace) = (call.command.name, caller.workspace.clone());
+    let reply = waiting::ask(app, caller, call);
+    async move {
+        let reply = reply.await;
+        let code = reply.as_ref().err().map(|error| error.code);
+        let mut response = match reply {
+            Ok(data) => pace::on_value(data, |data| form.success(&workspace, data)),
+            Err(error) => Failure { form, error, status: None }.into_response(),
+        };
+        response.extensions_mut().insert(Said { command, workspace, code });
+        response
+    }
+}
+
+/// What is asked, and the form in which it is to be answered.
+async fn call(app: &Shared, headers: HeaderMap, body: Body) -> Result<(Form, Call), Failure> {
+    let failed = |error| Failure::of(&headers, error);
+    let Some(form) = Form::sent(&headers) else {
         let text = "content type is unknown; allowed: application/json, application/edn";
         let error = Error::new(Code::InvalidArgument, text);
         return Err(failed(error).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     };
-    let body = read_body(app, headers, body).await.map_err(|(error, status)| Failure { status, ..failed(error) })?;
-    block_in_place(|| read_call(form, &body)).map_err(failed)
+    let body = read_body(app, &headers, body).await.map_err(|(error, status)| Failure { status, ..failed(error) })?;
+    let call = pace::on_bytes(body.len(), || read_call(form, &body)).map_err(failed)?;
+    Ok((Form::wanted(&headers), call))
 }
 
 /// Why a body cannot be had, and the status that says so where the error's code does not.

@@ -4,13 +4,11 @@
 use super::form::Failure;
 use super::server::{Shared, header_text};
 use crate::api::{self, Access, Caller, Code, Error};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
-use tokio::task::block_in_place;
 
 /// The longest poll of one request.
 const WAIT_MAX_MS: i64 = 30_000;
@@ -59,7 +57,7 @@ pub fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
     let caller = match (&app.gate.doors, token) {
         (Doors::Open, _) => full(workspace),
         (Doors::Keys(Some(own)), Some(token)) if api::same_secret(own, token) => full(workspace),
-        (Doors::Keys(_), Some(token)) => block_in_place(|| app.host.authenticate(token, workspace))?,
+        (Doors::Keys(_), Some(token)) => app.host.authenticate(token, workspace)?,
         (Doors::Keys(_), None) => return Err(Error::new(Code::Unauthenticated, "key is missing")),
     };
     Ok(Caller { operation: operation.map(String::from), wait_max_ms: Some(WAIT_MAX_MS), ..caller })
@@ -76,7 +74,9 @@ fn full(workspace: Option<&str>) -> Caller {
 }
 
 fn token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = header_text(headers, "authorization")?.split_once(' ')?;
+    let mut given = headers.get_all("authorization").iter();
+    let (first, None) = (given.next()?, given.next()) else { return None };
+    let (scheme, token) = first.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
@@ -84,7 +84,11 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 fn named<'a>(headers: &'a HeaderMap, name: &str, max: usize) -> Result<Option<&'a str>, Error> {
     for owner in ["errand", "breyta"] {
         let full = format!("x-{owner}-{name}");
-        let Some(value) = headers.get(&full) else { continue };
+        let mut given = headers.get_all(&full).iter();
+        let Some(value) = given.next() else { continue };
+        if given.next().is_some() {
+            return Err(Error::new(Code::InvalidArgument, format!("header {full} is given twice")));
+        }
         return match value.to_str() {
             Ok("") => Ok(None),
             Ok(text) if text.len() <= max => Ok(Some(text)),
@@ -97,19 +101,21 @@ fn named<'a>(headers: &'a HeaderMap, name: &str, max: usize) -> Result<Option<&'
     Ok(None)
 }
 
-/// Refuses requests that a web page in somebody's browser may have sent.
-pub async fn doorkeeper(State(app): State<Shared>, request: Request, next: Next) -> Response {
-    match app.gate.refusal(&request) {
-        Some(text) => Failure::of(request.headers(), Error::new(Code::Forbidden, text)).into_response(),
-        None => next.run(request).await,
-    }
-}
-
 impl Gate {
+    /// The answer to a request that a web page in somebody's browser may have sent; nothing to others.
+    pub fn refused(&self, request: &Request) -> Option<Response> {
+        let text = self.refusal(request)?;
+        Some(Failure::of(request.headers(), Error::new(Code::Forbidden, text)).into_response())
+    }
+
+    /// Why a request is refused that a web page in somebody's browser may have sent.
     fn refusal(&self, request: &Request) -> Option<String> {
         let headers = request.headers();
         let host = request.uri().authority().map(|authority| authority.as_str()).or(header_text(headers, "host"));
         let Some(host) = host else { return Some("host is missing; allowed: a Host header".into()) };
+        if headers.get_all("host").iter().nth(1).is_some() {
+            return Some("host is given twice; allowed: one Host header".into());
+        }
         if !self.knows(name_of(host)) {
             return Some(format!("host \"{host}\" is not this server; name others with --public-url"));
         }

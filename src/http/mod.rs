@@ -10,6 +10,7 @@ mod health;
 mod log;
 mod metrics;
 mod options;
+mod pace;
 mod resources;
 mod server;
 mod serving;

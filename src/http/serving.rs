@@ -6,11 +6,11 @@ use super::metrics::Metrics;
 use super::options::ServeOptions;
 use super::server::{App, LARGE_BODIES_MAX, Shared, routes};
 use super::tls::TlsFiles;
-use crate::api::{Code, Error, Host};
+use crate::api::{Code, Error, Host, spare_descriptors};
 use axum::Router;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -34,8 +34,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// File descriptors without which a server does not start: its own, and some connections.
+const FILES: usize = 16;
 /// HTTP/2 requests under way on one connection.
 const STREAMS_MAX: u32 = 4096;
+/// The largest head of a request.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// What a client of HTTP/2 begins with, and none of HTTP/1.
+const HTTP2: &[u8; 4] = b"PRI ";
+/// Pause before it is looked for again where only a part of it came.
+const HTTP2_LOOK: Duration = Duration::from_millis(10);
 
 /// A server that runs until it is stopped or dropped.
 pub struct Server {
@@ -244,6 +252,8 @@ fn raise_open_files() {
 }
 
 fn runtime() -> Result<Runtime, Error> {
+    let few = |cause| Error::new(Code::Unavailable, format!("server cannot start: {cause}"));
+    spare_descriptors(FILES).map_err(few)?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
     let built = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -265,11 +275,15 @@ struct Serving {
 impl Serving {
     async fn run(self, listener: TcpListener) {
         let graceful = Arc::new(GracefulShutdown::new());
+        let (finish, finishing) = watch::channel(false);
         let connections = Connections {
-            routes: routes(self.app.clone()),
+            service: TowerToHyperService::new(routes(self.app.clone())),
             app: self.app.clone(),
-            builder: builder(&self.options),
+            http1: http1(&self.options),
+            http2: http2(&self.options),
+            head_time: self.options.head_time,
             tls: self.tls.clone(),
+            finishing,
         };
         let connections = Arc::new(connections);
         let mut stopped = self.stopped.clone();
@@ -285,7 +299,8 @@ impl Serving {
             () = self.nobody() => {}
         }
         drop(listener);
-        drop(connections);
+        // Whoever is connected and has not said anything is not waited for.
+        let _ = finish.send(true);
         if let Some(graceful) = Arc::into_inner(graceful)
             && timeout(FINISH_TIME, graceful.shutdown()).await.is_err()
         {
@@ -309,11 +324,15 @@ impl Serving {
     }
 }
 
-fn builder(options: &ServeOptions) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.head_time).max_buf_size(64 << 10);
+fn http1(options: &ServeOptions) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(options.head_time).max_buf_size(HEAD_BYTES_MAX);
     builder
-        .http2()
+}
+
+fn http2(options: &ServeOptions) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(options.head_time / 2)
@@ -323,10 +342,14 @@ fn builder(options: &ServeOptions) -> Builder<TokioExecutor> {
 
 /// What every connection needs.
 struct Connections {
-    routes: Router,
+    service: TowerToHyperService<Router>,
     app: Shared,
-    builder: Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    head_time: Duration,
     tls: Option<TlsAcceptor>,
+    /// Becomes true when only what is under way is still answered.
+    finishing: watch::Receiver<bool>,
 }
 
 async fn accept(listener: &TcpListener, connections: &Arc<Connections>, graceful: &Arc<GracefulShutdown>) {
@@ -334,8 +357,7 @@ async fn accept(listener: &TcpListener, connections: &Arc<Connections>, graceful
         match listener.accept().await {
             Ok((stream, _)) => {
                 let watcher = graceful.watcher();
-                let connections = connections.clone();
-                tokio::spawn(async move { connections.serve(stream, watcher).await });
+                tokio::spawn(connections.clone().serve(stream, watcher));
             }
             Err(cause) => {
                 // Most likely no file descriptor is free: others will be.
@@ -346,30 +368,69 @@ async fn accept(listener: &TcpListener, connections: &Arc<Connections>, graceful
     }
 }
 
+// Many connections only wait: what is rare is boxed, so that they do not hold room for it.
 impl Connections {
-    async fn serve(&self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, watcher: Watcher) {
         let _counted = self.app.metrics.connected();
         // Small answers are not to wait for more; where it cannot be said they wait.
         let _ = stream.set_nodelay(true);
-        match &self.tls {
-            None => self.talk(stream, watcher).await,
-            Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.talk(stream, watcher).await,
-                Ok(Err(cause)) => tracing::debug!(%cause, "handshake failed"),
-                Err(_) => tracing::debug!("handshake took too long"),
-            },
+        if self.tls.is_some() {
+            return Box::pin(self.talk_tls(stream, watcher)).await;
+        }
+        match self.unless_finishing(self.head_time, is_http2(&stream)).await {
+            Some(Ok(false)) => self.talk(stream, watcher).await,
+            Some(Ok(true)) => Box::pin(self.talk_http2(stream, watcher)).await,
+            // It said nothing, or is gone.
+            Some(Err(_)) | None => {}
         }
     }
 
-    async fn talk(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        watcher: hyper_util::server::graceful::Watcher,
-    ) {
-        let service = TowerToHyperService::new(self.routes.clone());
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        if let Err(cause) = watcher.watch(connection).await {
-            tracing::debug!(%cause, "connection ended");
+    async fn talk_tls(&self, stream: TcpStream, watcher: Watcher) {
+        let Some(tls) = &self.tls else { return };
+        match self.unless_finishing(HANDSHAKE_TIME, tls.accept(stream)).await {
+            // What was agreed on in the handshake.
+            Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                self.talk_http2(stream, watcher).await;
+            }
+            Some(Ok(stream)) => self.talk(stream, watcher).await,
+            Some(Err(cause)) => tracing::debug!(%cause, "handshake failed"),
+            None => tracing::debug!("handshake took too long"),
+        }
+    }
+
+    /// What comes in time, and before the server ends.
+    async fn unless_finishing<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let mut finishing = self.finishing.clone();
+        tokio::select! {
+            done = timeout(time, work) => done.ok(),
+            _ = finishing.wait_for(|finishing| *finishing) => None,
+        }
+    }
+
+    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
+        watch_to_its_end(watcher, self.http1.serve_connection(TokioIo::new(stream), self.service.clone())).await;
+    }
+
+    async fn talk_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
+        watch_to_its_end(watcher, self.http2.serve_connection(TokioIo::new(stream), self.service.clone())).await;
+    }
+}
+
+async fn watch_to_its_end<C: GracefulConnection<Error = hyper::Error>>(watcher: Watcher, connection: C) {
+    if let Err(cause) = watcher.watch(connection).await {
+        tracing::debug!(%cause, "connection ended");
+    }
+}
+
+/// Whether what was sent first, which stays there to be read, is of HTTP/2.
+async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    loop {
+        let mut first = [0; HTTP2.len()];
+        let read = stream.peek(&mut first).await?;
+        match HTTP2.strip_prefix(&first[..read]) {
+            Some([]) => return Ok(true),
+            Some(_) if read > 0 => sleep(HTTP2_LOOK).await,
+            Some(_) | None => return Ok(false),
         }
     }
 }

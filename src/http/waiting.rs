@@ -1,6 +1,7 @@
 //! A call under way for one request: its answer, or its end when the client goes away or the server drains.
 //! It does not know single commands.
 
+use super::pace;
 use super::server::Shared;
 use crate::api::{Answer, Call, Caller, Code, Error, Pending, Reply};
 use std::sync::Arc;
@@ -8,7 +9,33 @@ use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 
 /// Asks, and waits for the answer for as long as the client does.
-pub async fn ask(app: &Shared, caller: Caller, call: Call) -> Reply {
+pub fn ask(app: Shared, caller: Caller, call: Call) -> impl Future<Output = Reply> + Send {
+    // Asked before the future below, which so keeps no room for the call.
+    let begun = begin(app, caller, call);
+    async move {
+        match begun {
+            Begun::Answered(reply) => *reply,
+            Begun::Under(told) => told.await.unwrap_or_else(|_| Err(gone_error())),
+            Begun::Waits(mut waiting) => {
+                let mut draining = waiting.app.draining.clone();
+                let _counted = waiting.app.metrics.polling();
+                tokio::select! {
+                    reply = waiting.reply() => reply,
+                    _ = draining.wait_for(|draining| *draining) => waiting.cut_short(),
+                }
+            }
+        }
+    }
+}
+
+/// A call that was asked.
+enum Begun {
+    Answered(Box<Reply>),
+    Under(oneshot::Receiver<Reply>),
+    Waits(Waiting),
+}
+
+fn begin(app: Shared, caller: Caller, call: Call) -> Begun {
     let (tell, told) = oneshot::channel();
     // Only what waits is needed again afterwards: the rest may be large.
     let again = call.command.waits().then(|| Arc::new((caller.clone(), call.clone())));
@@ -18,19 +45,14 @@ pub async fn ask(app: &Shared, caller: Caller, call: Call) -> Reply {
             host.undelivered(&asked.0, &asked.1, &reply);
         }
     });
-    let pending = match block_in_place(|| app.host.call_as(&caller, call, done)) {
-        Answer::Now(reply) => return reply,
-        Answer::Later(pending) => pending,
-    };
-    let Some(asked) = again else {
-        return told.await.unwrap_or_else(|_| Err(gone_error()));
-    };
-    let mut draining = app.draining.clone();
-    let _counted = app.metrics.polling();
-    let mut waiting = Waiting { app: app.clone(), asked, pending: Some(pending), told: Some(told) };
-    tokio::select! {
-        reply = waiting.reply() => reply,
-        _ = draining.wait_for(|draining| *draining) => waiting.cut_short(),
+    let short = !call.command.reads() && pace::is_short(&call.args);
+    let begin = || app.host.call_as(&caller, call, done);
+    match (if short { begin() } else { block_in_place(begin) }, again) {
+        (Answer::Now(reply), _) => Begun::Answered(Box::new(reply)),
+        (Answer::Later(_), None) => Begun::Under(told),
+        (Answer::Later(pending), Some(asked)) => {
+            Begun::Waits(Waiting { app, asked, pending: Some(pending), told: Some(told) })
+        }
     }
 }
 

@@ -8,7 +8,8 @@ pub const DETAILS_MAX: usize = 256 << 10;
 pub const MESSAGE_MAX: usize = 8 << 10;
 pub const ARTIFACTS_MAX: usize = 1000;
 pub const BATCH_JOBS_MAX: usize = 10_000;
-pub const BATCH_BYTES_MAX: usize = 64 << 20;
+/// Room for 10 000 jobs of more than 10 KiB.
+pub const BATCH_BYTES_MAX: usize = 128 << 20;
 pub const REPLY_BYTES_MAX: usize = 64 << 20;
 /// Job types, worker ids.
 pub const NAME_MAX: usize = 128;

@@ -9,12 +9,13 @@ use super::events::QUEUE;
 use super::handles::{Opened, TABLE};
 use super::request::{guarded, read, reply_bytes};
 use super::servers;
+use super::thrown::Thrown;
+use super::trip::{self, wire, wire_outside};
 use crate::api::{
     self, COMMANDS, Call, Client, Code, Error, EventSink, Names, OpenOptions, Place, RemoteOptions, Reply,
 };
 use crate::http;
 use crate::value::{MapBuilder, Value};
-use jni::errors::ThrowRuntimeExAndDefault;
 use jni::objects::{JByteArray, JClass};
 use jni::sys::{JNI_VERSION_1_8, jboolean, jint, jlong};
 use jni::{Env, EnvUnowned};
@@ -39,6 +40,7 @@ const NO_TICKET: i64 = 0;
 /// Called once by the JVM: from here on a panic is an event and not a text on the host's standard error.
 #[unsafe(no_mangle)]
 pub extern "system" fn JNI_OnLoad(_vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
+    trip::arm();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
         let payload = panic.payload();
@@ -59,7 +61,7 @@ pub extern "system" fn Java_errand_impl_Native_describe0<'l>(
     mut env: EnvUnowned<'l>,
     _class: JClass<'l>,
 ) -> JByteArray<'l> {
-    answer(&mut env, |_| Ok(Some(guarded(|| Ok(describe())))))
+    answer(&mut env, "describe0", |_| Ok(Some(inside("describe0", || Ok(describe())))))
 }
 
 /// `byte[] probe0(byte[] message)`: keeps the value of a message; `null` gives the kept value back. An empty array does
@@ -71,16 +73,17 @@ pub extern "system" fn Java_errand_impl_Native_probe0<'l>(
     message: JByteArray<'l>,
 ) -> JByteArray<'l> {
     let outcome = env.with_env(|env| -> jni::errors::Result<JByteArray<'l>> {
+        wire_outside("probe0");
         if message.is_null() {
             return env.byte_array_from_slice(&PROBED.with_borrow(reply_bytes));
         }
         if message.len(env)? > 0 {
             let message = env.convert_byte_array(&message)?;
-            PROBED.set(guarded(|| read(&message)));
+            PROBED.set(inside("probe0", || read(&message)));
         }
         Ok(JByteArray::null())
     });
-    outcome.resolve::<ThrowRuntimeExAndDefault>()
+    outcome.resolve::<Thrown>()
 }
 
 /// `byte[] open0(byte[] options, long ticket)`: `options` holds `:path` besides those of `OpenOptions`, or the address
@@ -93,9 +96,9 @@ pub extern "system" fn Java_errand_impl_Native_open0<'l>(
     options: JByteArray<'l>,
     ticket: jlong,
 ) -> JByteArray<'l> {
-    answer(&mut env, |env| {
+    answer(&mut env, "open0", |env| {
         let options = env.convert_byte_array(&options)?;
-        Ok(guarded(|| start_open(&options, ticket)).err().map(Err))
+        Ok(inside("open0", || start_open(&options, ticket)).err().map(Err))
     })
 }
 
@@ -111,9 +114,9 @@ pub extern "system" fn Java_errand_impl_Native_call0<'l>(
     ticket: jlong,
     wait: jboolean,
 ) -> JByteArray<'l> {
-    answer(&mut env, |env| {
+    answer(&mut env, "call0", |env| {
         let args = env.convert_byte_array(&args)?;
-        Ok(late(guarded(|| call(&*TABLE.get(handle)?, command, &args, ticket, patience(wait)))))
+        Ok(late(inside("call0", || call(&*TABLE.get(handle)?, command, args, ticket, patience(wait)))))
     })
 }
 
@@ -128,10 +131,10 @@ pub extern "system" fn Java_errand_impl_Native_step0<'l>(
     ticket: jlong,
     wait: jboolean,
 ) -> JByteArray<'l> {
-    answer(&mut env, |env| {
+    answer(&mut env, "step0", |env| {
         let id = env.convert_byte_array(&id)?;
         let config = env.convert_byte_array(&config)?;
-        Ok(late(guarded(|| step(&*TABLE.get(handle)?, &id, &config, ticket, patience(wait)))))
+        Ok(late(inside("step0", || step(&*TABLE.get(handle)?, &id, config, ticket, patience(wait)))))
     })
 }
 
@@ -144,11 +147,12 @@ pub extern "system" fn Java_errand_impl_Native_forget0<'l>(
     ticket: jlong,
 ) {
     let outcome = env.with_env(|_| -> jni::errors::Result<()> {
+        wire_outside("forget0");
         // A closed engine has no calls under way, and a panic is in the log: there is nothing to tell the caller.
-        let _ = guarded(|| TABLE.get(handle).map(|opened| opened.calls.forget(ticket)));
+        let _ = inside("forget0", || TABLE.get(handle).map(|opened| opened.calls.forget(ticket)));
         Ok(())
     });
-    outcome.resolve::<ThrowRuntimeExAndDefault>()
+    outcome.resolve::<Thrown>()
 }
 
 /// `byte[] close0(long handle)`: idempotent.
@@ -158,8 +162,8 @@ pub extern "system" fn Java_errand_impl_Native_close0<'l>(
     _class: JClass<'l>,
     handle: jlong,
 ) -> JByteArray<'l> {
-    answer(&mut env, |_| {
-        let closed = guarded(|| {
+    answer(&mut env, "close0", |_| {
+        let closed = inside("close0", || {
             if let Some(opened) = TABLE.remove(handle) {
                 opened.client.close();
             }
@@ -178,9 +182,9 @@ pub extern "system" fn Java_errand_impl_Native_serve0<'l>(
     options: JByteArray<'l>,
     ticket: jlong,
 ) -> JByteArray<'l> {
-    answer(&mut env, |env| {
+    answer(&mut env, "serve0", |env| {
         let options = env.convert_byte_array(&options)?;
-        Ok(guarded(|| servers::start(&*TABLE.get(handle)?.client, &options, ticket)).err().map(Err))
+        Ok(inside("serve0", || servers::start(&*TABLE.get(handle)?.client, &options, ticket)).err().map(Err))
     })
 }
 
@@ -192,7 +196,13 @@ pub extern "system" fn Java_errand_impl_Native_stop0<'l>(
     server: jlong,
     ticket: jlong,
 ) -> JByteArray<'l> {
-    answer(&mut env, |_| Ok(guarded(|| servers::stop(server, ticket)).err().map(Err)))
+    answer(&mut env, "stop0", |_| Ok(inside("stop0", || servers::stop(server, ticket)).err().map(Err)))
+}
+
+/// `void endEvents0()`: from now on `events0` does not wait, and may give an empty batch.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_errand_impl_Native_endEvents0(_env: EnvUnowned, _class: JClass) {
+    QUEUE.end();
 }
 
 /// `byte[] events0()`: waits for the next batch; its form is told at `Queue::next_batch`.
@@ -202,6 +212,7 @@ pub extern "system" fn Java_errand_impl_Native_events0<'l>(
     _class: JClass<'l>,
 ) -> JByteArray<'l> {
     let outcome = env.with_env(|env| -> jni::errors::Result<JByteArray<'l>> {
+        wire_outside("events0");
         let batch = QUEUE.next_batch();
         let given = env.byte_array_from_slice(&batch);
         if given.is_err() {
@@ -209,21 +220,31 @@ pub extern "system" fn Java_errand_impl_Native_events0<'l>(
         }
         given
     });
-    outcome.resolve::<ThrowRuntimeExAndDefault>()
+    outcome.resolve::<Thrown>()
 }
 
 /// Gives the reply of `work` back as an array, or `null` where there is none yet.
 fn answer<'l>(
     env: &mut EnvUnowned<'l>,
+    entry: &'static str,
     work: impl FnOnce(&mut Env<'l>) -> jni::errors::Result<Option<Reply>>,
 ) -> JByteArray<'l> {
     let outcome = env.with_env(|env| -> jni::errors::Result<JByteArray<'l>> {
+        wire_outside(entry);
         match work(env)? {
             Some(reply) => env.byte_array_from_slice(&reply_bytes(&reply)),
             None => Ok(JByteArray::null()),
         }
     });
-    outcome.resolve::<ThrowRuntimeExAndDefault>()
+    outcome.resolve::<Thrown>()
+}
+
+/// The work of an entry in our own code: a panic of it is an `internal` error.
+fn inside<T>(entry: &'static str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    guarded(|| {
+        wire(entry);
+        work()
+    })
 }
 
 /// What could not even be asked is answered at once.
@@ -235,20 +256,23 @@ fn patience(wait: jboolean) -> Duration {
     if wait { PATIENCE } else { Duration::ZERO }
 }
 
-fn call(opened: &Opened, index: i32, args: &[u8], ticket: i64, patience: Duration) -> Result<Option<Reply>, Error> {
+/// The bytes are let go of once they are read: they may be a large batch's.
+fn call(opened: &Opened, index: i32, bytes: Vec<u8>, ticket: i64, patience: Duration) -> Result<Option<Reply>, Error> {
     let command = usize::try_from(index).ok().and_then(|index| COMMANDS.get(index));
     let command = command.ok_or_else(|| Error::new(Code::InvalidArgument, format!("command {index} is unknown")))?;
-    let args = read(args)?;
+    let args = read(&bytes)?;
+    drop(bytes);
     let call = Call { command, args, names: Names::Clojure };
     Ok(opened.calls.start(ticket, |done| opened.client.call_within(call, patience, done)))
 }
 
-fn step(opened: &Opened, id: &[u8], config: &[u8], ticket: i64, patience: Duration) -> Result<Option<Reply>, Error> {
+fn step(opened: &Opened, id: &[u8], bytes: Vec<u8>, ticket: i64, patience: Duration) -> Result<Option<Reply>, Error> {
     let id = read(id)?;
     let Some(id) = id.as_str() else {
         return Err(Error::new(Code::InvalidArgument, "step id is not a text"));
     };
-    let config = read(config)?;
+    let config = read(&bytes)?;
+    drop(bytes);
     Ok(opened.calls.start(ticket, |done| api::step_within(&*opened.client, id, config, patience, done)))
 }
 

@@ -23,6 +23,8 @@ struct State {
     entries: Entries,
     /// Whether somebody sleeps until there is an entry: only then a push has to wake anybody.
     awaited: bool,
+    /// Whether nobody is to sleep here any more.
+    ending: bool,
 }
 
 /// The queue of this copy of the library.
@@ -30,7 +32,7 @@ pub static QUEUE: Queue = Queue::new();
 
 impl Queue {
     const fn new() -> Queue {
-        let state = State { entries: VecDeque::new(), awaited: false };
+        let state = State { entries: VecDeque::new(), awaited: false, ending: false };
         Queue { state: Mutex::new(state), filled: Condvar::new(), taken: Mutex::new(VecDeque::new()) }
     }
 
@@ -43,6 +45,12 @@ impl Queue {
         if awaited {
             self.filled.notify_one();
         }
+    }
+
+    /// From now on nobody sleeps here: a batch may be empty. At its end a JVM waits for threads that are in native code.
+    pub fn end(&self) {
+        lock(&self.state).ending = true;
+        self.filled.notify_all();
     }
 
     /// Waits until there is something, and gives the next batch: for each entry the ticket (8 bytes), the length of
@@ -80,7 +88,7 @@ impl Queue {
     /// All that is there, once there is something.
     fn wait(&self) -> Entries {
         let mut state = lock(&self.state);
-        while state.entries.is_empty() {
+        while state.entries.is_empty() && !state.ending {
             state.awaited = true;
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

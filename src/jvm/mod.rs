@@ -11,3 +11,5 @@ mod handles;
 mod pending;
 mod request;
 mod servers;
+mod thrown;
+mod trip;

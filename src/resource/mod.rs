@@ -2,6 +2,8 @@
 //! It does not know leases, commands or surfaces: who may attach is decided before it is asked.
 
 mod blobs;
+mod bucket;
+mod descriptors;
 mod error;
 mod files;
 mod kv;
@@ -11,7 +13,8 @@ mod order;
 mod query;
 mod table;
 
-pub use blobs::{Blobs, Kept, Spool, hex};
+pub use blobs::{Blobs, Kept, Owner, Spool, hex};
+pub use descriptors::spare as spare_descriptors;
 pub use error::{Error, Result};
 pub use files::{Begun, NewFile, begin, finish, token_hash};
 pub use kv::{NewValue, put_value};

@@ -1,11 +1,13 @@
 //! Stores: rows in, rows out. A store carries what the engine decided; it does not know which change is legal.
 
+mod check;
 mod prune;
 mod resource;
 mod rows;
 mod sql;
 mod sqlite;
 
+pub use check::{Checked, Depth, Fault, Faults};
 pub use prune::{PruneRows, PruneTx};
 pub use resource::{
     Cell, Range, Removed, Resource, ResourcePage, ResourceRows, ResourceTx, Table, TableRow, Upload, uri_parts,
@@ -14,7 +16,7 @@ pub use rows::{
     AccessKey, Account, Answered, Artifact, Attempt, Batch, Body, ClockRow, Count, Fanout, Grant, Job, OperationName,
     Outcome, Page, Progress, Queue, Submission, Text, WorkspaceCount,
 };
-pub use sqlite::{Sqlite, SqliteOptions, sqlite_version};
+pub use sqlite::{Copied, Reading, Sqlite, SqliteOptions, Vacant, broken_laws, laws, sqlite_version};
 
 use crate::job::Status;
 
@@ -63,6 +65,12 @@ pub trait Store: Send + Sync {
     /// Calls `on_change` after other processes may have committed. Sometimes it is called for nothing.
     fn watch(&self, on_change: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Send + Sync>>;
 
+    /// How long the log of commits is that are not in the store's file yet.
+    fn log_bytes(&self) -> u64;
+
+    /// Moves the log into the file and empties it; false where somebody reads an old state, who keeps it from that.
+    fn shorten_log(&self) -> Result<bool>;
+
     /// Tells the other processes that watch this store; called after a commit that matters to them.
     fn announce(&self) -> Result<()>;
 }
@@ -103,13 +111,14 @@ pub trait Rows: ResourceRows + PruneRows + Send {
     /// The batch's jobs in the order of submission, above `after`.
     fn batch_jobs(&mut self, batch_seq: i64, after: i64, limit: i64) -> Result<Vec<Job>>;
     fn submission(&mut self, workspace: &str, key: &str) -> Result<Option<Submission>>;
-    fn counts(&mut self, workspace: &str) -> Result<Vec<Count>>;
+    fn counts(&mut self, workspace: &str, job_type: Option<&str>) -> Result<Vec<Count>>;
     /// The ids of jobs and batches that ended after `ended_seq`, and the last number used.
     fn ended_since(&mut self, ended_seq: i64) -> Result<(Vec<String>, i64)>;
     /// The last number used for an ending.
     fn last_ended_seq(&mut self) -> Result<i64>;
     fn fanout(&mut self, fanout_id: i64) -> Result<Option<Fanout>>;
-    fn fanout_by_name(&mut self, workspace: &str, name: &str) -> Result<Option<Fanout>>;
+    /// The rows whose names are `name`, or `name` and more after a space.
+    fn fanouts(&mut self, workspace: &str, name: &str) -> Result<Vec<Fanout>>;
     /// The queued job of the cap that waits for a place and is due first.
     fn next_held(&mut self, fanout_id: i64) -> Result<Option<i64>>;
     /// The queued job of the cap that has a place and is due last.

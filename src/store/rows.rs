@@ -102,12 +102,14 @@ pub struct Batch {
     pub metadata: Option<Text>,
 }
 
-/// A cap that several jobs share. `used` counts those of them that are claimable or active.
+/// A cap that several jobs share. `used` counts those of them that are claimable or active; where the cap is of a step,
+/// its own row counts the active ones, and the row of each type those that are claimable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fanout {
     pub fanout_id: i64,
     pub cap: i64,
     pub used: i64,
+    pub name: String,
 }
 
 /// What a submission under an idempotency key made.

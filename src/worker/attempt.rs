@@ -7,13 +7,15 @@ use super::job::Job;
 use super::lease::Lease;
 use super::process::Handler;
 use super::result;
-use super::run::{Worker, say};
+use super::run::Worker;
+use super::say::say;
 use super::settle::{Settled, settle};
 use super::verdict::{Verdict, judge, judge_stopped};
 use super::watch::{Surroundings, Why, watch};
 use crate::value::Value;
 use serde_json::json;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What became of one job.
 pub struct Handled {
@@ -35,7 +37,12 @@ pub async fn handle(worker: &Worker, job: &Job, mut lease: Lease) -> Handled {
         say(&format!("job {}: the lease is lost, the handler was stopped, nothing is reported", job.id));
         return Handled { counts: true, failed: true, job: None, dir };
     };
+    let short = verdict.short();
     let Settled { verdict, reply } = settle(&worker.client, job, &lease, verdict).await;
+    if short && !worker.setup.once {
+        // Not at once: what was missing has to come back, or another worker may have it.
+        tokio::time::sleep(SHORT_PAUSE).await;
+    }
     let (counts, failed) = (!verdict.released(), verdict.failed() || reply.is_err());
     match reply {
         Ok(reply) => {
@@ -51,6 +58,9 @@ pub async fn handle(worker: &Worker, job: &Job, mut lease: Lease) -> Handled {
     }
 }
 
+/// How long nothing is claimed in the place of a job for which the worker was short of something.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+
 /// Runs the handler once and says what is to be reported; nothing where the lease is lost.
 async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFolder) -> Option<Verdict> {
     let held = match folder.hold_reports() {
@@ -64,7 +74,7 @@ async fn attempt(worker: &Worker, job: &Job, lease: &mut Lease, folder: &JobFold
         Err(e) => {
             let hint = if is_no_program(&e) { " (no #! line?)" } else { "" };
             let message = format!("handler \"{}\" cannot be started: {e}{hint}", worker.setup.handler.path.display());
-            return Some(Verdict::fail("handler_start_failed", &message));
+            return Some(Verdict::cannot_begin(&e, "handler_start_failed", &message));
         }
     };
     let worker_info =
@@ -106,7 +116,7 @@ fn is_no_program(error: &std::io::Error) -> bool {
 }
 
 fn setup_failed(error: &std::io::Error) -> Verdict {
-    Verdict::fail("worker_setup_failed", &format!("job directory cannot be made: {error}"))
+    Verdict::cannot_begin(error, "worker_setup_failed", &format!("job directory cannot be made: {error}"))
 }
 
 fn reason(why: Why) -> &'static str {

@@ -4,7 +4,8 @@
 use super::calls::{self, Asked};
 use super::job::Job;
 use super::lease::Lease;
-use super::run::{Drain, Setup, say};
+use super::run::{Drain, Setup};
+use super::say::say;
 use crate::api::{Client, Code, Error, Pending, Place, Reply};
 use serde_json::json;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch as channel};
 
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
+const CLAIM_RETRY_MAX: Duration = Duration::from_secs(8);
 const FORGET_MAX: Duration = Duration::from_secs(2);
 
 /// Set while the control plane is about to go away and asked for no new claims.
@@ -52,7 +54,7 @@ pub async fn claim(
     let wait = if setup.once { Duration::ZERO } else { setup.poll_interval };
     // One id for all tries: where an answer was lost, the next try gets the same job.
     let args = claim_args(setup, wait);
-    let mut said = false;
+    let mut trouble = Trouble::default();
     loop {
         let asked_at = Instant::now();
         let reply = match calls::begin(client, "jobs.claim", args.clone()).await {
@@ -63,6 +65,9 @@ pub async fn claim(
                 (reply, false) => reply.unwrap_or_else(|| Err(Error::new(Code::Closed, "engine was closed"))),
             },
         };
+        if reply.is_ok() {
+            trouble.over();
+        }
         let pause = match reply {
             Ok(reply) => match Job::claimed(&reply) {
                 Some(job) => {
@@ -73,17 +78,45 @@ pub async fn claim(
                 // The wait was cut short elsewhere; the rest of it is spent here, so that nothing spins.
                 None => wait.saturating_sub(asked_at.elapsed()),
             },
-            Err(error) if error.code.row().retry => {
-                if !std::mem::replace(&mut said, true) {
-                    say(&format!("claim failed and is tried again: {}", error.message));
-                }
-                CLAIM_RETRY
-            }
+            Err(error) if passes(client, error.code) => trouble.next(error.message),
             Err(error) => return Err(error),
         };
         if drained_within(pause, drain).await {
             return Ok(Claimed::Drained);
         }
+    }
+}
+
+/// Whether an error may pass by itself. A control plane that fails inside is started anew one day; a store that does is
+/// this process's own.
+fn passes(client: &Arc<dyn Client>, code: Code) -> bool {
+    code.row().retry || (code == Code::Internal && matches!(client.place(), Place::Url(_)))
+}
+
+/// What goes wrong with one claim after the other: said once for each change, tried again ever more slowly.
+#[derive(Default)]
+struct Trouble {
+    said: Option<String>,
+    tries: u32,
+}
+
+impl Trouble {
+    /// Notes that it went wrong, and gives the pause before the next try.
+    fn next(&mut self, message: String) -> Duration {
+        if self.said.as_ref() != Some(&message) {
+            say(&format!("claim failed and is tried again: {message}"));
+            self.said = Some(message);
+        }
+        let pause = CLAIM_RETRY * (1 << self.tries.min(8));
+        self.tries += 1;
+        pause.min(CLAIM_RETRY_MAX)
+    }
+
+    fn over(&mut self) {
+        if self.said.is_some() {
+            say("claims are answered again");
+        }
+        *self = Trouble::default();
     }
 }
 

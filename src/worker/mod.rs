@@ -15,6 +15,7 @@ mod process;
 mod program;
 mod result;
 mod run;
+mod say;
 mod settle;
 mod verdict;
 mod watch;
@@ -23,6 +24,8 @@ pub use attach::AttachFile;
 pub use helpers::{Finish, HandlerSide, pairs_over};
 pub use program::{Program, own_path};
 pub use run::{Outcome, Setup, run};
+pub use say::{heard, say};
+pub use settle::reported;
 
 /// What this machine calls itself.
 pub fn host() -> String {

@@ -49,7 +49,6 @@ impl Found {
 /// Reads a result file, whatever a handler may have put in its place.
 pub fn read(path: &Path) -> Found {
     match bytes(path) {
-        Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => Found::Nothing,
         Ok(bytes) => parse(&bytes),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Found::Nothing,
         Err(e) => Found::Broken(format!("result.json cannot be read: {e}")),
@@ -71,7 +70,11 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8]) -> Found {
+/// What the bytes of a result file say.
+pub fn parse(bytes: &[u8]) -> Found {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Found::Nothing;
+    }
     let object = match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => object,
         Ok(other) => return Found::Broken(format!("result.json holds {}, a JSON object is needed", kind(&other))),

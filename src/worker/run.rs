@@ -6,7 +6,8 @@ use super::claim::{Claimed, Paused, claim};
 use super::environment::Facts;
 use super::folder::WorkerFolder;
 use super::program::{Program, own_path};
-use crate::api::{Client, Code, Error};
+use super::say::{heard, say};
+use crate::api::{Client, Code, Error, spare_descriptors};
 use crate::value::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch as channel};
 use tokio::task::JoinSet;
+
+/// File descriptors without which a worker does not start: its own, its engine's, and those of a handler's start.
+const FILES: usize = 14;
 
 /// How a worker works.
 pub struct Setup {
@@ -67,19 +71,14 @@ impl Drain {
     }
 }
 
-/// Tells whoever looks after the worker, on standard error.
-pub fn say(text: &str) {
-    use std::io::Write;
-    // A log that nobody reads is no reason to stop working.
-    let _ = writeln!(std::io::stderr(), "errand: {text}");
-}
-
 /// Works until a signal drains it, `once` is done, or claiming is refused for good.
 pub fn run(client: Arc<dyn Client>, setup: Setup) -> Result<Outcome, Error> {
+    spare_descriptors(FILES).map_err(broken)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
     let outcome = runtime.block_on(work(client, setup));
     // A call that hangs in a store does not keep the process.
     runtime.shutdown_background();
+    heard();
     outcome
 }
 
@@ -93,7 +92,7 @@ fn no_folder(error: std::io::Error) -> Error {
 }
 
 fn broken(error: std::io::Error) -> Error {
-    Error::new(Code::Internal, format!("worker cannot start: {error}"))
+    Error::new(Code::Unavailable, format!("worker cannot start: {error}"))
 }
 
 /// What all of a worker's jobs share.

@@ -4,8 +4,9 @@
 use super::calls;
 use super::job::Job;
 use super::lease::Lease;
-use super::verdict::{Verdict, shortened};
-use crate::api::{Client, Code, Error};
+use super::result;
+use super::verdict::{Exit, Verdict, judge, shortened};
+use crate::api::{self, Call, Client, Code, Error, Names};
 use crate::value::Value;
 use serde_json::json;
 use std::sync::Arc;
@@ -33,6 +34,27 @@ pub async fn settle(client: &Arc<dyn Client>, job: &Job, lease: &Lease, verdict:
         }
         _ => Settled { verdict, reply },
     }
+}
+
+/// The command, with its arguments checked and as they would be stored, that ends an attempt of a handler that exited
+/// with `code` and left `bytes` as its result; without the job's id and token it would be refused, so they stand in.
+pub fn reported(bytes: &[u8], code: i32) -> Result<(&'static str, Value), Error> {
+    let verdict = judge(Exit::Code(code), result::parse(bytes), json!({"workerId": "w"}));
+    match checked(&verdict) {
+        Err(error) if refuses_content(&error) => {
+            let verdict = invalid_result(&error);
+            checked(&verdict).map(|args| (verdict.command, args))
+        }
+        args => args.map(|args| (verdict.command, args)),
+    }
+}
+
+fn checked(verdict: &Verdict) -> Result<Value, Error> {
+    let Some(command) = api::command(verdict.command) else { unreachable!("a verdict is a command of the table") };
+    let mut args = verdict.args.clone();
+    args.extend([("jobId".to_owned(), json!("j")), ("leaseToken".to_owned(), json!("t"))]);
+    let args = calls::to_value(&args.into())?;
+    api::checked(&Call { command, args, names: Names::Json }).map(|checked| checked.args)
 }
 
 fn refuses_content(error: &Error) -> bool {

@@ -3,6 +3,7 @@
 
 use super::result::Found;
 use super::watch::Why;
+use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -33,6 +34,7 @@ impl From<ExitStatus> for Exit {
 pub struct Verdict {
     pub command: &'static str,
     pub args: Map<String, Value>,
+    short: bool,
 }
 
 impl Verdict {
@@ -40,13 +42,29 @@ impl Verdict {
         let mut args = Map::new();
         args.insert("code".into(), code.into());
         args.insert("message".into(), shortened(message).into());
-        Verdict { command: "jobs.fail", args }
+        Verdict { command: "jobs.fail", args, short: false }
+    }
+
+    /// The verdict where no handler could be started: a failure, unless only this worker is short of something now.
+    pub fn cannot_begin(error: &std::io::Error, code: &str, message: &str) -> Verdict {
+        let short = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM];
+        match error.raw_os_error() {
+            Some(cause) if short.iter().any(|errno| errno.raw_os_error() == cause) => {
+                Verdict { short: true, ..Verdict::release(&format!("worker is short of something: {error}")) }
+            }
+            _ => Verdict::fail(code, message),
+        }
+    }
+
+    /// Whether the job goes back because this worker is short of something.
+    pub fn short(&self) -> bool {
+        self.short
     }
 
     fn release(reason: &str) -> Verdict {
         let mut args = Map::new();
         args.insert("reason".into(), reason.into());
-        Verdict { command: "jobs.release", args }
+        Verdict { command: "jobs.release", args, short: false }
     }
 
     /// Whether the job is reported as failed.
@@ -120,7 +138,7 @@ fn judge_result(found: Found, worker_info: Value) -> Verdict {
     let mut args = failure(&mut result);
     args.entry("code").or_insert_with(|| code.into());
     args.entry("message").or_insert_with(|| message.into());
-    Verdict { command: "jobs.fail", args }
+    Verdict { command: "jobs.fail", args, short: false }
 }
 
 fn complete(mut result: Map<String, Value>, mut worker_info: Value) -> Verdict {
@@ -131,7 +149,7 @@ fn complete(mut result: Map<String, Value>, mut worker_info: Value) -> Verdict {
     }
     let mut args = pick(&mut result, &["status", "summary", "outputs", "metrics", "artifacts"]);
     args.insert("workerInfo".into(), worker_info);
-    Verdict { command: "jobs.complete", args }
+    Verdict { command: "jobs.complete", args, short: false }
 }
 
 fn judge_failure(message: &str, fact: (&str, i32), found: Found, retryable: bool) -> Verdict {
@@ -154,7 +172,7 @@ fn judge_failure(message: &str, fact: (&str, i32), found: Found, retryable: bool
     if retryable {
         args.insert("retryable".into(), true.into());
     }
-    Verdict { command: "jobs.fail", args }
+    Verdict { command: "jobs.fail", args, short: false }
 }
 
 fn failure(result: &mut Map<String, Value>) -> Map<String, Value> {

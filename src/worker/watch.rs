@@ -159,7 +159,7 @@ impl Watch<'_> {
                     self.begin_stop(Why::LeaseLost);
                 }
                 _ => {
-                    super::run::say(&format!("job {}: heartbeat failed: {}", self.around.job.id, error.message));
+                    super::say::say(&format!("job {}: heartbeat failed: {}", self.around.job.id, error.message));
                     self.next_beat = Instant::now() + self.lease.retry_after();
                 }
             },

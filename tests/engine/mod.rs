@@ -2,6 +2,8 @@
 
 mod idle;
 mod lifecycle;
+mod lists;
+mod log;
 mod opening;
 mod together;
 mod trouble;

@@ -1,10 +1,13 @@
 //! The control plane over real sockets: a server in this process, asked by a plain HTTP client.
 
 mod access;
+mod attacks;
 mod errors;
 mod files;
+mod letter;
 mod operations;
 mod polls;
+mod private;
 mod program;
 mod shown;
 mod tls;

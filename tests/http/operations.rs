@@ -74,3 +74,18 @@ fn a_repeated_making_of_a_key_does_not_show_its_secret_again() {
     again["secret"] = first["secret"].clone();
     assert_eq!(again, first);
 }
+
+#[test]
+fn an_operation_is_remembered_for_a_day() {
+    let site = Site::new();
+    let create = json!({"jobType": "t"});
+    let first = ask(&site, "1", "jobs.create", create.clone());
+    let store = rusqlite::Connection::open(site.store.path()).unwrap();
+    let earlier = |minutes: i64| {
+        store.execute("UPDATE operation SET until_ms = until_ms - ?1", [minutes * 60_000]).unwrap();
+    };
+    earlier(23 * 60);
+    assert_eq!(ask(&site, "1", "jobs.create", create.clone()), first);
+    earlier(61);
+    assert_ne!(ask(&site, "1", "jobs.create", create), first);
+}

@@ -1,11 +1,11 @@
 //! Long polls: they wake in time, cost little, and end with their client.
 
-use super::{PATIENCE, Site, answer, later, options};
+use super::{PATIENCE, Site, answer, later};
 use crate::program::eventually;
 use errand::api::{self, Answer, Call, Caller, Names, OpenOptions};
 use errand::value::json;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 fn polls(site: &Site) -> f64 {
@@ -85,31 +85,4 @@ fn a_claim_whose_answer_reaches_nobody_is_given_back_and_its_operation_is_forgot
     host.undelivered(&caller, &call, &first);
     eventually("it is queued again", || site.get("jobs.get", json!({"jobId": id}))["job"]["status"] == "queued");
     assert_ne!(claim(), first);
-}
-
-#[test]
-fn of_many_that_wait_a_job_wakes_exactly_one() {
-    const WAITING: usize = 500;
-    let site = Site::with(options());
-    let body =
-        json!({"command": "jobs.claim", "args": {"jobType": "t", "workerId": "w", "waitMs": 30_000}}).to_string();
-    let mut waiting: Vec<_> = (0..WAITING)
-        .map(|_| {
-            let mut stream = site.connect();
-            write!(stream, "{}{body}", site.head(body.len())).unwrap();
-            stream.set_nonblocking(true).unwrap();
-            stream
-        })
-        .collect();
-    eventually("all wait", || polls(&site) == WAITING as f64);
-    site.create();
-    eventually("one is answered", || polls(&site) == (WAITING - 1) as f64);
-    site.create();
-    eventually("another is answered", || polls(&site) == (WAITING - 2) as f64);
-    let mut buffer = [0; 4096];
-    eventually("both answers are there", || {
-        waiting.iter().filter(|stream| matches!(stream.peek(&mut [0; 1]), Ok(1))).count() == 2
-    });
-    let answers = waiting.iter_mut().filter_map(|stream| stream.read(&mut buffer).ok().filter(|read| *read > 0));
-    assert_eq!(answers.count(), 2);
 }

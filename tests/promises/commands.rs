@@ -1,6 +1,7 @@
 //! Random sequences of commands, given to the engine and to the model; what differs is shrunk to the shortest sequence.
 
 use super::run::{How, Op, Run};
+use super::world::World;
 use errand::job::Status;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -58,14 +59,24 @@ fn cases(few: u32) -> u32 {
     std::env::var("ERRAND_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(few)
 }
 
-#[test]
-fn random_commands_end_as_the_model_says() {
-    let config = Config { cases: cases(120), failure_persistence: None, max_shrink_iters: 3_000, ..Config::default() };
+/// Runs random sequences in worlds of a kind.
+fn agree(cases: u32, world: fn() -> World) {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 3_000, ..Config::default() };
     proptest!(config, |(ops in proptest::collection::vec(op(), 1..80))| {
-        let mut run = Run::new();
+        let mut run = Run::on(world());
         for op in &ops {
             run.step(op).map_err(TestCaseError::fail)?;
         }
         run.finish(KINDS).map_err(TestCaseError::fail)?;
     });
+}
+
+#[test]
+fn random_commands_end_as_the_model_says() {
+    agree(cases(120), World::new);
+}
+
+#[test]
+fn random_commands_over_http_end_as_the_model_says() {
+    agree(cases(20), World::over_http);
 }

@@ -36,3 +36,31 @@ fn what_is_to_be_tried_again_does_not_wait_longer_because_the_wall_clock_was_set
     run.step(&Op::Reboot { ms: -2 * day }).unwrap_or_else(|wrong| panic!("{wrong}"));
     run.finish(1).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
+
+#[test]
+fn a_queued_job_of_a_type_without_workers_takes_no_place_of_a_shared_cap_from_another_type() {
+    let of = |kind: usize, cap: i64| Op::Create { kind, key: None, cap: Some((0, cap)), budget: 2 };
+    let claim = |kind: usize| Op::Claim { kind, worker: 0, batch: None, request: None, lease_s: 10 };
+    let mut run = run(&[of(0, 1), of(1, 1), of(1, 1)]);
+    let take = |run: &mut Run, kind: usize| {
+        let command = run.command(&claim(kind)).expect("a claim is always possible");
+        run.run(&command).unwrap_or_else(|wrong| panic!("{wrong}"))
+    };
+    assert!(matches!(take(&mut run, 1), Ok(Answer::Job(..))), "nobody works on the other type");
+    assert!(matches!(take(&mut run, 0), Ok(Answer::NoJob)), "one is under lease and one is allowed");
+    assert!(matches!(take(&mut run, 1), Ok(Answer::NoJob)), "one is under lease and one is allowed");
+    run.step(&Op::Settle { lease: 0, how: How::Complete(errand::job::Status::Succeeded) })
+        .unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(matches!(take(&mut run, 0), Ok(Answer::Job(..))), "the place is free for either");
+    run.finish(2).unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
+#[test]
+fn a_job_that_waits_since_its_submission_is_due_after_a_restart_of_the_host_though_the_last_job_failed() {
+    let lone = |kind: usize| Op::Create { kind, key: None, cap: None, budget: 1 };
+    let claim = Op::Claim { kind: 1, worker: 0, batch: None, request: None, lease_s: 10 };
+    let failed = Op::Settle { lease: 0, how: How::Fail { retryable: false, after_ms: None } };
+    let mut run = run(&[lone(0), lone(1), claim, failed]);
+    run.step(&Op::Reboot { ms: -3_600_000 }).unwrap_or_else(|wrong| panic!("{wrong}"));
+    run.finish(2).unwrap_or_else(|wrong| panic!("{wrong}"));
+}

@@ -55,6 +55,14 @@ impl Live {
 struct Deaf(Sqlite);
 
 impl Store for Deaf {
+    fn log_bytes(&self) -> u64 {
+        self.0.log_bytes()
+    }
+
+    fn shorten_log(&self) -> store::Result<bool> {
+        self.0.shorten_log()
+    }
+
     fn writer(&self) -> store::Result<Box<dyn Tx>> {
         self.0.writer()
     }

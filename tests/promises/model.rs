@@ -108,25 +108,25 @@ impl Model {
             Command::Create { submit, max_attempts } => match self.known(submit) {
                 Some(known) => return self.again(known, answer),
                 None => {
-                    let Ok(Answer::Job(view)) = answer else { return Err(format!("no job was made: {answer:?}")) };
+                    let Ok(Answer::Job(id, _)) = answer else { return Err(format!("no job was made: {answer:?}")) };
                     let group = submit
                         .fanout_max_concurrency
                         .map(|_| format!("step {:?} {:?}", submit.root_workflow_id, submit.fanout_parent_step_id));
-                    self.add(submit, &view.job.job_id, *max_attempts, now, None, group)?;
-                    self.remember(submit, &view.job.job_id);
+                    self.add(submit, id, *max_attempts, now, None, group)?;
+                    self.remember(submit, id);
                     Ok(())
                 }
             },
             Command::CreateBatch { submit, jobs, max_attempts } => match self.known(submit) {
                 Some(known) => return self.again(known, answer),
                 None => {
-                    let Ok(Answer::Batch(batch, views)) = answer else { return Err(format!("no batch: {answer:?}")) };
-                    if views.len() != *jobs {
-                        return Err(format!("{} jobs of {jobs} were made", views.len()));
+                    let Ok(Answer::Batch(batch, ids)) = answer else { return Err(format!("no batch: {answer:?}")) };
+                    if ids.len() != *jobs {
+                        return Err(format!("{} jobs of {jobs} were made", ids.len()));
                     }
-                    for view in views {
+                    for id in ids {
                         let group = submit.fanout_max_concurrency.map(|_| format!("batch {batch}"));
-                        self.add(submit, &view.job.job_id, *max_attempts, now, Some(batch), group)?;
+                        self.add(submit, id, *max_attempts, now, Some(batch), group)?;
                     }
                     self.remember(submit, batch);
                     Ok(())
@@ -202,7 +202,7 @@ impl Model {
     ) -> std::result::Result<std::result::Result<(), No>, String> {
         match (known, answer) {
             (Err(no), _) => Ok(Err(no)),
-            (Ok(id), Ok(Answer::Job(view))) if view.job.job_id == id => Ok(Ok(())),
+            (Ok(id), Ok(Answer::Job(job, _))) if *job == id => Ok(Ok(())),
             (Ok(id), Ok(Answer::Batch(batch, _))) if *batch == id => Ok(Ok(())),
             (Ok(id), other) => Err(format!("the key made {id} before, the engine answers {other:?}")),
         }
@@ -288,11 +288,10 @@ impl Model {
                 && job.attempts.last().filter(same).is_some()
         });
         let got = match answer {
-            Ok(Answer::Job(view)) => Some(view),
+            Ok(Answer::Job(id, token)) => Some((id.clone(), token.clone().unwrap_or_default())),
             Ok(Answer::NoJob) => None,
             other => return Err(format!("a claim gave {other:?}")),
         };
-        let got = got.map(|view| (view.job.job_id.clone(), view.lease_token.clone().unwrap_or_default()));
         if let Some(job) = repeated {
             let before = job.attempts.last().map(|attempt| (job.id.clone(), attempt.token.clone()));
             return if got == before { Ok(Ok(())) } else { Err(format!("repeated claim: {before:?}, not {got:?}")) };

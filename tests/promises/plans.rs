@@ -8,12 +8,14 @@ use std::path::Path;
 /// Statements that read all of a table, each because that table is small or because that is what is asked.
 const SCANS: &[(&str, &str)] = &[
     ("last_due", "begins at the end and reads one row"),
+    ("list_active", "sorts the jobs under lease, of which there are no more than workers"),
+    ("list_newest", "reads the last 1000 rows"),
     ("list_job_types", "one row for each type and status, and every type is asked for"),
     ("list_all_counts", "one row for each type and status, and all are asked for"),
 ];
 
 /// Name and text of every statement of `src/store/sql`, as `build.rs` makes them.
-fn statements() -> Vec<(String, String)> {
+pub fn statements() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sql");
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the folder is there").flatten() {

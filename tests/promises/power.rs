@@ -6,7 +6,7 @@ use super::disk::{self, Fault};
 use super::invariants;
 use super::live::{LONG, PlainClaim, claim_of};
 use super::world::{
-    Answer, Command, TestClock, TestIds, WORKSPACE, complete, fail, fast_folder, make_store, options, try_start,
+    self, Answer, Command, TestClock, TestIds, WORKSPACE, complete, fail, fast_folder, make_store, options, try_start,
 };
 use errand::engine::{Bound, Claim, Class, Engine, Error, JobView, NewJob, Result, Submit, Waited, Work, digest};
 use errand::job::Status;
@@ -159,7 +159,7 @@ impl Bench {
                 let payload = format!("\"{}\"", "x".repeat(*bytes));
                 let new = NewJob { payload: Some(payload.into()), ..NewJob::default() };
                 let submit = Submit { workspace: WORKSPACE.into(), job_type: "large".into(), ..Submit::default() };
-                self.write(number, move |work| work.create(&submit, &new).map(|view| Answer::Job(Box::new(view))))
+                self.write(number, move |work| work.create(&submit, &new).map(world::job))
             }
         }
     }

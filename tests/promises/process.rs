@@ -16,7 +16,7 @@ use std::time::Duration;
 const SUBMITTED: i64 = 60;
 
 /// Starts this program again, to be only what `role` says.
-pub fn start(role: &str, store: &Path) -> Child {
+fn start(role: &str, store: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command.args(["--exact", "promises::process::a_process_in_a_role", "--nocapture"]);
     command.env("ERRAND_TEST_ROLE", role).env("ERRAND_TEST_STORE", store);
@@ -42,7 +42,6 @@ fn a_process_in_a_role() {
         "idle" => idle(&engine),
         "submit" => (0..SUBMITTED).for_each(|_| drop(submit(&engine, "kind"))),
         "work" => work(&engine),
-        "storm" => super::storm::submit_for_ever(&engine),
         other => panic!("no role \"{other}\""),
     }
 }

@@ -103,7 +103,11 @@ type Checked = std::result::Result<(), String>;
 
 impl Run {
     pub fn new() -> Run {
-        Run { world: World::new(), model: Model::default(), jobs: Vec::new(), batches: Vec::new(), leases: Vec::new() }
+        Run::on(World::new())
+    }
+
+    pub fn on(world: World) -> Run {
+        Run { world, model: Model::default(), jobs: Vec::new(), batches: Vec::new(), leases: Vec::new() }
     }
 
     /// Takes a step, on both sides.
@@ -211,21 +215,22 @@ impl Run {
 
     fn learn(&mut self, answer: &Result<Answer>) {
         match answer {
-            Ok(Answer::Job(view)) => {
-                let id = view.job.job_id.clone();
-                if let Some(token) = &view.lease_token {
+            Ok(Answer::Job(id, token)) => {
+                if let Some(token) = token {
                     let lease = (id.clone(), token.clone());
                     if !self.leases.contains(&lease) {
                         self.leases.push(lease);
                     }
                 }
-                if !self.jobs.contains(&id) {
-                    self.jobs.push(id);
+                if !self.jobs.contains(id) {
+                    self.jobs.push(id.clone());
                 }
             }
-            Ok(Answer::Batch(id, views)) => {
-                for view in views.iter().filter(|view| !self.jobs.contains(&view.job.job_id)).collect::<Vec<_>>() {
-                    self.jobs.push(view.job.job_id.clone());
+            Ok(Answer::Batch(id, jobs)) => {
+                for job in jobs {
+                    if !self.jobs.contains(job) {
+                        self.jobs.push(job.clone());
+                    }
                 }
                 if !self.batches.contains(id) {
                     self.batches.push(id.clone());
@@ -242,7 +247,7 @@ impl Run {
                 let mut submit = submit(*kind, *key);
                 if let Some((group, cap)) = cap {
                     submit.root_workflow_id = Some("flow".into());
-                    submit.fanout_parent_step_id = Some(format!("step-{group}-{kind}"));
+                    submit.fanout_parent_step_id = Some(format!("step-{group}"));
                     submit.fanout_max_concurrency = Some(*cap);
                 }
                 Command::Create { submit: signed(submit, *budget, 0), max_attempts: *budget }
@@ -308,8 +313,8 @@ impl Run {
     fn work_off(&mut self, kind: usize) -> Checked {
         let op = Op::Claim { kind, worker: 9, batch: None, request: None, lease_s: 10 };
         let claim = self.command(&op).ok_or("a claim is always possible")?;
-        while let Ok(Answer::Job(view)) = self.run(&claim)? {
-            let (job, token) = (view.job.job_id.clone(), view.lease_token.clone().unwrap_or_default());
+        while let Ok(Answer::Job(job, token)) = self.run(&claim)? {
+            let token = token.unwrap_or_default();
             self.run(&Command::Settle { job, token, settle: complete(Status::Succeeded, "at last") })?
                 .map_err(|error| format!("a fresh lease could not be settled: {error}"))?;
         }

@@ -179,8 +179,8 @@ impl Simulation {
         }
         let worker = &mut self.workers[number];
         match (&command, answer) {
-            (Command::Claim(_), Ok(Answer::Job(view))) => {
-                worker.held = Some((view.job.job_id.clone(), view.lease_token.clone().unwrap_or_default()));
+            (Command::Claim(_), Ok(Answer::Job(job, token))) => {
+                worker.held = Some((job, token.unwrap_or_default()));
             }
             (Command::Settle { .. }, _) | (_, Err(_)) => worker.held = None,
             (_, Ok(_)) => {}

@@ -1,9 +1,11 @@
 //! An engine on a file of its own, with a clock and ids that the test owns, and the commands that tests give it.
 //! It does not know what should come out: `model.rs` does.
 
+use super::surface;
 use errand::engine::{
     Claim, Class, Clock, Engine, Error, Ids, JobView, NewJob, Report, Result, Settings, Settle, Submit, Work,
 };
+use errand::http::Server;
 use errand::job::Status;
 use errand::store::{Sqlite, SqliteOptions};
 use rusqlite::Connection;
@@ -124,15 +126,25 @@ pub struct World {
     engines: [Option<Arc<Engine>>; 2],
     turn: usize,
     seen: Option<Connection>,
+    /// Where commands go over HTTP: a server on each engine.
+    servers: Option<[Option<Server>; 2]>,
 }
 
 impl World {
     pub fn new() -> World {
         let folder = fast_folder();
         let (clock, ids) = (Arc::new(TestClock::new()), Arc::new(TestIds::new()));
-        let mut world = World { clock, ids, folder, files: 0, engines: [None, None], turn: 0, seen: None };
+        let mut world =
+            World { clock, ids, folder, files: 0, engines: [None, None], turn: 0, seen: None, servers: None };
         make_store(&world.path());
         world.start();
+        world
+    }
+
+    /// As `new`, its commands asked over HTTP, of a server on each engine.
+    pub fn over_http() -> World {
+        let mut world = World { servers: Some([None, None]), ..World::new() };
+        world.restart();
         world
     }
 
@@ -151,6 +163,9 @@ impl World {
         self.turn = 1 - self.turn;
         if self.engines[self.turn].is_none() {
             let engine = start(&self.path(), options(), self.clock.clone(), self.ids.clone());
+            if let Some(servers) = &mut self.servers {
+                servers[self.turn] = Some(surface::serve(engine.clone(), self.folder.path()));
+            }
             self.engines[self.turn] = Some(engine);
         }
     }
@@ -169,6 +184,10 @@ impl World {
     }
 
     pub fn run(&self, command: &Command) -> Result<Answer> {
+        if let Some(server) = self.servers.as_ref().and_then(|servers| servers[self.turn].as_ref()) {
+            return surface::ask(server, command, self.clock.wall_ms())
+                .unwrap_or_else(|| write(self.engine(), command, |_| Ok(())));
+        }
         write(self.engine(), command, |_| Ok(()))
     }
 
@@ -202,6 +221,9 @@ impl World {
 
     pub fn stop(&mut self) {
         self.seen = None;
+        if let Some(servers) = &mut self.servers {
+            *servers = [None, None];
+        }
         self.engines = [None, None];
     }
 
@@ -273,22 +295,27 @@ pub enum Command {
 /// What a command gave.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    Job(Box<JobView>),
+    /// A job by its id, and the token of its lease where it was claimed.
+    Job(String, Option<String>),
     NoJob,
-    Batch(String, Vec<JobView>),
-    Told { cancel: bool, lease_ms: i64 },
+    /// A batch and its jobs by their ids.
+    Batch(String, Vec<String>),
+    Told {
+        cancel: bool,
+        lease_ms: i64,
+    },
     Swept(usize),
 }
 
 impl Command {
     pub fn run(&self, work: &mut Work) -> Result<Answer> {
-        let job = |view| Answer::Job(Box::new(view));
         match self {
             Command::Create { submit, max_attempts } => work.create(submit, &new_job(*max_attempts)).map(job),
             Command::CreateBatch { submit, jobs, max_attempts } => {
                 let new = vec![new_job(*max_attempts); *jobs];
                 let view = work.create_batch(submit, None, &new)?;
-                Ok(Answer::Batch(view.batch.batch_id, view.jobs.unwrap_or_default()))
+                let jobs = view.jobs.unwrap_or_default().into_iter().map(|view| view.job.job_id).collect();
+                Ok(Answer::Batch(view.batch.batch_id, jobs))
             }
             Command::Claim(claim) => Ok(work.claim(claim)?.map_or(Answer::NoJob, job)),
             Command::Heartbeat { job, token, lease_ms } => work.heartbeat(WORKSPACE, job, token, *lease_ms).map(told),
@@ -305,6 +332,10 @@ impl Command {
             Command::Sweep => work.expire(1_000).map(Answer::Swept),
         }
     }
+}
+
+pub fn job(view: JobView) -> Answer {
+    Answer::Job(view.job.job_id, view.lease_token)
 }
 
 fn new_job(max_attempts: i64) -> NewJob {

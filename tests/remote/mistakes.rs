@@ -68,7 +68,7 @@ fn another_server_is_said_to_be_no_control_plane() {
     let page = answering("HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>");
     let error = refusal(&page);
     let message = format!("\"{page}\" is not a control plane of Errand: HTTP 404 with text/html");
-    assert_eq!((error.code, error.message), (Code::InvalidArgument, message));
+    assert_eq!((error.code, error.message), (Code::Unavailable, message));
     let elsewhere = answering("HTTP/1.1 301 Moved\r\nLocation: https://x/\r\nContent-Length: 0\r\n\r\n");
     assert!(refusal(&elsewhere).message.contains("sends us on to \"https://x/\""));
     let noise = answering("SSH-2.0-OpenSSH_9.6\r\n");

@@ -78,6 +78,13 @@ impl Plane {
         api::open(&self.place.store(), api::OpenOptions::default()).unwrap()
     }
 
+    /// A metric of the server.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = reqwest::blocking::get(format!("{}/metrics", self.url())).unwrap().text().unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        line.unwrap_or_else(|| panic!("no {name} in {text}"))
+    }
+
     /// The program, told of this control plane as a `breyta` client is.
     pub fn errand(&self, args: &[&str]) -> Command {
         let mut command = self.place.bare();

@@ -5,3 +5,4 @@ mod endings;
 mod helpers;
 mod leases;
 mod stopping;
+mod unread;

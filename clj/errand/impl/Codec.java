@@ -39,7 +39,7 @@ public final class Codec {
 
     private Codec() {}
 
-    /** The message of a value; at most 64 MiB of EDN text. */
+    /** The message of a value; at most 144 MiB of EDN text. */
     public static byte[] encode(Object value) {
         return encode(value, Map.of());
     }

@@ -29,7 +29,8 @@ import java.util.UUID;
  * too large or does not end is refused early; the exact number is the native half's to check.
  */
 final class Encoder {
-    private static final long MESSAGE_MAX = 64L << 20;
+    /** Above the largest batch, whose size the native half knows better. */
+    private static final long MESSAGE_MAX = 144L << 20;
     /** Items of a sequence of unknown length outside the caller's own values. */
     private static final int UNCOUNTED_MAX = 1_000_000;
     /** The years 0000 to 9999, which {@code #inst} can hold, in milliseconds. */

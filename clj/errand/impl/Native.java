@@ -81,6 +81,8 @@ public final class Native {
 
     private static native byte[] events0();
 
+    private static native void endEvents0();
+
     /** Why the native library cannot be used, or null where it can. */
     public static Throwable loadFailure() {
         return LOAD_FAILURE;
@@ -253,6 +255,12 @@ public final class Native {
     private static final class EventThread {
         static {
             daemon(Native::tellForever, "errand-events").start();
+            try {
+                // A thread that waits in native code would hold up the end of the JVM by 300 ms.
+                Runtime.getRuntime().addShutdownHook(new Thread(Native::endEvents0, "errand-end"));
+            } catch (IllegalStateException endingAlready) {
+                endEvents0();
+            }
         }
 
         static void start() { }
@@ -262,6 +270,10 @@ public final class Native {
         while (true) {
             try {
                 ByteBuffer batch = ByteBuffer.wrap(events0());
+                if (!batch.hasRemaining()) {
+                    // The JVM is ending; what others still do until then is answered all the same.
+                    Thread.sleep(1);
+                }
                 while (batch.hasRemaining()) {
                     long ticket = batch.getLong();
                     int next = batch.getInt() + batch.position();

@@ -135,17 +135,27 @@
                         ^Runnable (fn [] (beat run))
                         (min (long every-ms) (long first-beat-ms)) (long every-ms) TimeUnit/MILLISECONDS))
 
+(defn- call!
+  "Runs a command under the run's lease, for the handler."
+  [{:keys [engine lease] :as run} command args]
+  (try
+    (native/call engine command (merge args lease))
+    (catch clojure.lang.ExceptionInfo e
+      (when (= :lease-lost (code e))
+        (interrupt! run :lost))
+      (throw e))))
+
 (defn report-progress!
   "Reports progress for the handler; heeds the reply as a heartbeat's."
-  [{:keys [engine lease] :as run} progress]
+  [run progress]
   (let [asked (System/nanoTime)]
-    (try
-      (renewed! run asked (native/call engine "jobs.progress" (merge progress lease)))
-      (catch clojure.lang.ExceptionInfo e
-        (when (= :lease-lost (code e))
-          (interrupt! run :lost))
-        (throw e)))
+    (renewed! run asked (call! run "jobs.progress" progress))
     nil))
+
+(defn attach!
+  "Attaches a value or rows for the handler, by the command that does it, and gives the artifact."
+  [run command what]
+  (:artifact (call! run command what)))
 
 ;; The report
 

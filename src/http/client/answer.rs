@@ -78,11 +78,14 @@ pub async fn read(url: &str, response: Response, mutates: bool) -> Result<Value,
         after: header(&response, RETRY_AFTER).and_then(|after| after.parse().ok()).map(Duration::from_secs),
     };
     let body = body(url, response, mutates).await?;
-    if body.len() <= ANSWER_BYTES_QUICK {
-        return head.read(&body);
-    }
-    let read = tokio::task::spawn_blocking(move || head.read(&body)).await;
-    read.unwrap_or_else(|_| Err(Fault::ours(Code::Internal, "answer could not be read".into(), false)))
+    let read = if body.len() <= ANSWER_BYTES_QUICK {
+        head.read(&body)
+    } else {
+        let read = tokio::task::spawn_blocking(move || head.read(&body)).await;
+        read.unwrap_or_else(|_| Err(Fault::ours(Code::Internal, "answer could not be read".into(), false)))
+    };
+    // Who stands between may have passed the request on and kept the answer.
+    read.map_err(|fault| if fault.answered { fault } else { fault.unknown(mutates) })
 }
 
 fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<String> {
@@ -158,31 +161,29 @@ impl Head {
         row.map_or(if self.status < 500 { Code::InvalidArgument } else { Code::Internal }, |row| row.code)
     }
 
-    /// The error for an answer that no control plane gives: a proxy's, or another server's.
+    /// The error for an answer that no control plane gives: a proxy's, or another server's. The control plane itself may
+    /// be there again when the same is asked later, which is not tried at once where it is most likely an error of whom
+    /// gave the address.
     fn foreign(&self) -> Fault {
         let Head { url, status, .. } = self;
         let form = if self.form.is_empty() { "nothing" } else { &self.form };
-        match status {
+        let (message, again) = match status {
             408 | 429 | 502..=504 => {
-                let message = format!("control plane \"{url}\" is not there: HTTP {status} from a proxy before it");
-                Fault { after: self.after, ..Fault::ours(Code::Unavailable, message, true) }
+                (format!("control plane \"{url}\" is not there: HTTP {status} from a proxy before it"), true)
             }
             401 | 403 | 407 => {
-                let code = if *status == 403 { Code::Forbidden } else { Code::Unauthenticated };
-                let message = format!("\"{url}\" refuses us with HTTP {status}, but not as a control plane does");
-                Fault::ours(code, message, false)
+                (format!("\"{url}\" refuses us with HTTP {status}, but not as a control plane does"), false)
             }
             300..=399 => {
                 let to = self.location.as_deref().unwrap_or("nowhere");
-                let message = format!("\"{url}\" sends us on to \"{to}\"; give the control plane's own address");
-                Fault::ours(Code::InvalidArgument, message, false)
+                (format!("\"{url}\" sends us on to \"{to}\"; give the control plane's own address"), false)
             }
             _ => {
                 let message = format!("\"{url}\" is not a control plane of Errand: HTTP {status} with {form}");
-                let code = if *status >= 500 { Code::Internal } else { Code::InvalidArgument };
-                Fault::ours(code, message, false)
+                (message, *status >= 400)
             }
-        }
+        };
+        Fault { after: self.after, ..Fault::ours(Code::Unavailable, message, again) }
     }
 }
 
@@ -243,16 +244,18 @@ mod tests {
 
     #[test]
     fn what_is_no_control_plane_is_said_to_be_none() {
-        for (status, code, again) in [
-            (200, Code::InvalidArgument, false),
-            (302, Code::InvalidArgument, false),
-            (401, Code::Unauthenticated, false),
-            (404, Code::InvalidArgument, false),
-            (500, Code::Internal, false),
-            (502, Code::Unavailable, true),
-        ] {
-            let fault = read(status, "text/html", "<html>").unwrap_err();
-            assert_eq!((fault.error.code, fault.again, fault.answered), (code, again, false), "{status}");
+        let page = |status| read(status, "text/html", "<html>");
+        let other = |status| read(status, "application/json", "{\"error\": \"unauthorized\"}");
+        let nothing = |status| read(status, "", "");
+        for answer in [page, other, nothing] {
+            for (status, again) in [(200, false), (302, false), (401, false), (404, true), (500, true), (502, true)] {
+                let fault = answer(status).unwrap_err();
+                assert_eq!(
+                    (fault.error.code, fault.again, fault.answered),
+                    (Code::Unavailable, again, false),
+                    "{status}"
+                );
+            }
         }
     }
 }

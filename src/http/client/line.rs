@@ -23,6 +23,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(40);
 /// The slowest line on which a large request is still on its way.
 const BYTES_A_SECOND_MIN: u64 = 64 << 10;
+/// The slowest store of files: what came is put in its place before an answer is given.
+const STORED_A_SECOND_MIN: u64 = 4 << 20;
 /// Idle connections are let go of before servers and proxies usually do.
 const IDLE_MAX: Duration = Duration::from_secs(50);
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -147,7 +149,17 @@ impl Line {
         self.bare(request.body(body).timeout(ANSWER_MAX)).await
     }
 
-    /// Sends the bytes of a file; how long that takes nobody knows.
+    /// How long the answer may take to a file of that size, once all of it was sent.
+    pub fn answer_max(&self, size: u64) -> Duration {
+        ANSWER_MAX + Duration::from_secs(size / STORED_A_SECOND_MIN)
+    }
+
+    /// The error that there is no such answer.
+    pub fn silent(&self) -> Error {
+        answer::silent(&self.url, true).error
+    }
+
+    /// Sends the bytes of a file. How long that takes nobody knows: who feeds the body sees whether it goes on.
     pub async fn put(&self, path: &str, body: reqwest::Body) -> Reply {
         let request = self.http.put(format!("{}{path}", self.url)).headers(self.headers.clone());
         self.bare(request.body(body)).await

@@ -1,10 +1,13 @@
 //! The one thread on which every remote client of this process speaks: started by the first call, idle between calls.
 //! It does not know what is said.
 
-use crate::api::{Code, Error};
+use crate::api::{Code, Error, spare_descriptors};
 use std::io;
 use std::sync::{Mutex, PoisonError, mpsc};
 use tokio::runtime::{Builder, Handle};
+
+/// File descriptors for the thread and a first connection.
+const FILES: usize = 10;
 
 static RUNNING: Mutex<Option<Handle>> = Mutex::new(None);
 
@@ -20,6 +23,7 @@ pub fn handle() -> Result<Handle, Error> {
 }
 
 fn start() -> io::Result<Handle> {
+    spare_descriptors(FILES)?;
     let (tell, told) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("errand-http".into()).spawn(move || {
         let built = Builder::new_current_thread().enable_all().thread_name("errand-http-names").build();

@@ -28,8 +28,17 @@ SELECT {batch_columns} FROM batch WHERE seq = $1;
 -- name: list_batches
 -- A page of batches, newest first.
 SELECT {batch_columns} FROM batch
-WHERE workspace_id = $1 AND seq < $2 AND ($3 IS NULL OR status = $3) AND ($5 IS NULL OR job_type = $5)
-ORDER BY seq DESC LIMIT $4;
+WHERE workspace_id = $1 AND seq < $2 AND ($4 IS NULL OR status = $4) ORDER BY seq DESC LIMIT $3;
+
+-- name: list_batches_by_type
+-- A page of the batches of a type, newest first.
+SELECT {batch_columns} FROM batch
+WHERE workspace_id = $1 AND job_type = $5 AND seq < $2 AND ($4 IS NULL OR status = $4) ORDER BY seq DESC LIMIT $3;
+
+-- name: list_ended_batches
+-- A page of the batches that ended so, newest first.
+SELECT {batch_columns} FROM batch
+WHERE workspace_id = $1 AND status = $4 AND completed_at IS NOT NULL AND seq < $2 ORDER BY seq DESC LIMIT $3;
 
 -- name: last_batch_ended
 -- The last ending of a batch.

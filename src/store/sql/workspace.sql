@@ -10,6 +10,24 @@ INSERT INTO idempotency (workspace_id, key, id, digest) VALUES ($1, $2, $3, $4);
 -- How many jobs there are by type and status.
 SELECT job_type, status, jobs FROM job_count WHERE workspace_id = $1 AND jobs > 0 ORDER BY job_type, status;
 
+-- name: list_counts_of_type
+-- How many jobs of a type there are by status.
+SELECT job_type, status, jobs FROM job_count WHERE workspace_id = $1 AND job_type = $2 AND jobs > 0 ORDER BY status;
+
+-- name: list_types_by_status
+-- The types that have jobs of a status, or of any, and how many.
+SELECT job_type, sum(jobs) FROM job_count
+WHERE workspace_id = $1 AND jobs > 0 AND ($2 IS NULL OR status = $2) GROUP BY job_type;
+
+-- name: get_count
+-- How many jobs of a type and status there are.
+SELECT job_type, jobs FROM job_count WHERE workspace_id = $1 AND status = $2 AND job_type = $3;
+
+-- name: find_other_workspace
+-- Whether there are jobs of other workspaces.
+SELECT 1 FROM job_count WHERE workspace_id < $1
+UNION ALL SELECT 1 FROM job_count WHERE workspace_id > $1 LIMIT 1;
+
 -- name: add_count
 -- Adds to a maintained count.
 INSERT INTO job_count (workspace_id, job_type, status, jobs) VALUES ($1, $2, $3, $4)
@@ -17,11 +35,11 @@ ON CONFLICT (workspace_id, job_type, status) DO UPDATE SET jobs = jobs + exclude
 
 -- name: get_fanout
 -- Reads a cap.
-SELECT fanout_id, cap, used FROM fanout WHERE fanout_id = $1;
+SELECT fanout_id, cap, used, name FROM fanout WHERE fanout_id = $1;
 
--- name: get_fanout_by_name
--- Reads a cap.
-SELECT fanout_id, cap, used FROM fanout WHERE workspace_id = $1 AND name = $2;
+-- name: list_fanouts
+-- Reads the rows of a cap that several types share.
+SELECT fanout_id, cap, used, name FROM fanout WHERE workspace_id = $1 AND name >= $2 AND name < $3;
 
 -- name: insert_fanout
 -- Stores a cap with nothing under it.

@@ -2,14 +2,26 @@
 //! It does not know which change is legal.
 
 mod access;
+mod check;
+mod copy;
+#[cfg(target_os = "linux")]
+mod filesystem;
+mod lists;
+mod log;
 mod open;
 mod prune;
+mod reading;
 mod resources;
 mod session;
+
+pub use check::{broken_laws, laws};
+pub use copy::{Copied, Vacant};
+pub use reading::Reading;
 
 use super::{Error, Result, Rows, Store, Tx};
 use notify::{EventKind, RecursiveMode, Watcher};
 use rusqlite::{Connection, ErrorCode};
+use rustix::io::Errno;
 use session::Session;
 use std::cell::Cell;
 use std::fs::File;
@@ -73,6 +85,14 @@ impl Store for Sqlite {
         let mut watcher = notify::recommended_watcher(handler).map_err(failed)?;
         watcher.watch(wake, RecursiveMode::NonRecursive).map_err(failed)?;
         Ok(Box::new(watcher))
+    }
+
+    fn log_bytes(&self) -> u64 {
+        self.bytes_of_log()
+    }
+
+    fn shorten_log(&self) -> Result<bool> {
+        self.empty_log()
     }
 
     fn announce(&self) -> Result<()> {
@@ -143,9 +163,18 @@ fn error(error: rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {
             Error::Corrupt(text)
         }
+        Some(ErrorCode::CannotOpen) if no_descriptor_is_free() => Error::Unavailable(
+            "store cannot be opened: no file descriptor is free; allow more, as with 'ulimit -n 1024'".into(),
+        ),
         Some(_) => Error::Unavailable(format!("store failed: {text}")),
         None => Error::Corrupt(format!("store holds what it should not: {text}")),
     }
+}
+
+/// Why SQLite cannot open a file is known to the operating system only.
+fn no_descriptor_is_free() -> bool {
+    let opened = File::open("/dev/null").map_err(|cause| cause.raw_os_error());
+    [Errno::MFILE, Errno::NFILE].iter().any(|none| opened.as_ref().err() == Some(&Some(none.raw_os_error())))
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<()> {

@@ -21,6 +21,9 @@ const APPLICATION_ID: i32 = 0x4552_4e44;
 /// once, so fewer and larger moves are cheaper.
 const CHECKPOINT_PAGES: i64 = 4_000;
 
+/// What a WAL that was longer is cut down to, once it is begun anew.
+const LOG_BYTES_KEPT: i64 = 64 << 20;
+
 /// Between two tries for the sidecar's lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
@@ -38,12 +41,13 @@ pub struct OpenFile {
 /// Opens the file at `path` for as long as the result lives.
 pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
     let path = absolute(path, options.create)?;
+    on_one_machine(&path)?;
     make_if_missing(&path, options.create)?;
     allowed(&path)?;
     let identity = identity(&path)?;
     let connection = bare(&path, options)?;
     // What is refused is left as it was: nothing is put beside it before this.
-    patient(options, || version(&path, &connection))?;
+    patient(options.busy_timeout, || version(&path, &connection))?;
     let wake_path = sidecar(&path, "-wake");
     let wake = sidecar_file(&wake_path)?;
     let lock = sidecar_file(&sidecar(&path, "-lock"))?;
@@ -51,14 +55,14 @@ pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
     let name = file.path.display();
     file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
     let until = Instant::now() + options.busy_timeout;
-    while patient(file.options, || version(&file.path, &connection))? < MIGRATIONS.len() {
+    while patient(file.options.busy_timeout, || version(&file.path, &connection))? < MIGRATIONS.len() {
         // Another process may be at it: then it is done when the lock is free, or others share it already.
         if file.try_lock(FlockOperation::NonBlockingLockExclusive)? {
-            patient(file.options, || {
+            patient(file.options.busy_timeout, || {
                 settle(&connection, options.durable).map_err(|cause| unusable(&file.path, cause))
             })?;
             // Whoever looks at the version may hold the file for a moment, with no lock of the sidecar's.
-            patient(file.options, || migrate(&file.path, &connection))?;
+            patient(file.options.busy_timeout, || migrate(&file.path, &connection))?;
         } else if Instant::now() >= until {
             return Err(Error::Busy(format!(
                 "{name} has an older schema and is open in an older program: close that, then open again"
@@ -91,7 +95,7 @@ impl OpenFile {
     pub fn connect(&self) -> Result<Connection> {
         self.in_place()?;
         let connection = bare(&self.path, self.options)?;
-        patient(self.options, || {
+        patient(self.options.busy_timeout, || {
             settle(&connection, self.options.durable).map_err(|cause| unusable(&self.path, cause))
         })?;
         if connection.is_readonly("main").map_err(error)? {
@@ -136,10 +140,10 @@ fn bare(path: &Path, options: SqliteOptions) -> Result<Connection> {
 }
 
 /// Tries again while another process holds the file: SQLite does not wait by itself for all that opening needs.
-fn patient<T>(options: SqliteOptions, mut work: impl FnMut() -> Result<T>) -> Result<T> {
-    let until = Instant::now() + options.busy_timeout;
+pub(super) fn patient<T>(busy_timeout: Duration, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let until = Instant::now() + busy_timeout;
     loop {
-        match patiently(options.busy_timeout, &mut work) {
+        match patiently(busy_timeout, &mut work) {
             Err(Error::Busy(_)) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
             result => return result,
         }
@@ -153,13 +157,32 @@ fn settle(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
     // One plan for a statement, whatever is bound to it: else SQLite prepares some of them anew for every call.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "temp_store", "memory")
 }
 
+/// Refuses a place that other machines may write to.
+#[cfg(target_os = "linux")]
+pub(super) fn on_one_machine(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), |folder| super::filesystem::allowed(folder, path))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn on_one_machine(_path: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// The path of a database that is there, with its folder resolved.
+pub(super) fn existing(path: &Path) -> Result<PathBuf> {
+    let path = absolute(path, false)?;
+    make_if_missing(&path, false)?;
+    Ok(path)
+}
+
 /// The path with its folder resolved, so that one file has one name.
-fn absolute(path: &Path, create: bool) -> Result<PathBuf> {
+pub(super) fn absolute(path: &Path, create: bool) -> Result<PathBuf> {
     let Some(name) = path.file_name() else {
         return Err(Error::Unusable(format!("database \"{}\" is not the path of a file", path.display())));
     };
@@ -176,7 +199,7 @@ fn absolute(path: &Path, create: bool) -> Result<PathBuf> {
 }
 
 /// Device and inode: what a file is, whatever its name.
-fn identity(path: &Path) -> Result<(u64, u64)> {
+pub(super) fn identity(path: &Path) -> Result<(u64, u64)> {
     let found = path.metadata().map(|found| (found.dev(), found.ino()));
     found.map_err(|cause| Error::Unavailable(format!("database {} cannot be looked at: {cause}", path.display())))
 }
@@ -211,7 +234,7 @@ fn allowed(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn unusable(path: &Path, cause: rusqlite::Error) -> Error {
+pub(super) fn unusable(path: &Path, cause: rusqlite::Error) -> Error {
     let path = path.display();
     match error(cause) {
         Error::Unusable(text) => Error::Unusable(format!("database {path} cannot be used: {text}")),
@@ -223,7 +246,7 @@ fn unusable(path: &Path, cause: rusqlite::Error) -> Error {
 }
 
 /// The schema's version; 0 for an empty file. Refuses what is not ours or newer than us.
-fn version(path: &Path, connection: &Connection) -> Result<usize> {
+pub(super) fn version(path: &Path, connection: &Connection) -> Result<usize> {
     let read =
         |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(|cause| unusable(path, cause));
     let all = || {

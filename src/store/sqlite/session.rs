@@ -158,16 +158,7 @@ impl Rows for Session {
     }
 
     fn list_jobs(&mut self, page: &Page) -> Result<Vec<Job>> {
-        let Page { workspace_id, job_type, batch_seq, status, before, limit } = *page;
-        match (batch_seq, job_type) {
-            (Some(batch), _) => {
-                self.all(sql::LIST_JOBS_BY_BATCH, params![workspace_id, before, status, limit, batch, job_type], job)
-            }
-            (None, Some(_)) => {
-                self.all(sql::LIST_JOBS_BY_TYPE, params![workspace_id, before, status, limit, job_type], job)
-            }
-            (None, None) => self.all(sql::LIST_JOBS, params![workspace_id, before, status, limit], job),
-        }
+        self.page_of_jobs(page)
     }
 
     fn batch_by_id(&mut self, batch_id: &str) -> Result<Option<Batch>> {
@@ -180,7 +171,14 @@ impl Rows for Session {
 
     fn list_batches(&mut self, page: &Page) -> Result<Vec<Batch>> {
         let Page { workspace_id, job_type, status, before, limit, batch_seq: _ } = *page;
-        self.all(sql::LIST_BATCHES, params![workspace_id, before, status, limit, job_type], batch)
+        let ended = status.and_then(BatchStatus::from_name).is_some_and(BatchStatus::is_terminal);
+        match job_type {
+            Some(_) => {
+                self.all(sql::LIST_BATCHES_BY_TYPE, params![workspace_id, before, limit, status, job_type], batch)
+            }
+            None if ended => self.all(sql::LIST_ENDED_BATCHES, params![workspace_id, before, limit, status], batch),
+            None => self.all(sql::LIST_BATCHES, params![workspace_id, before, limit, status], batch),
+        }
     }
 
     fn batch_jobs(&mut self, batch_seq: i64, after: i64, limit: i64) -> Result<Vec<Job>> {
@@ -191,10 +189,12 @@ impl Rows for Session {
         self.one(sql::GET_SUBMISSION, [workspace, key], |row| Ok(Submission { id: row.get(0)?, digest: row.get(1)? }))
     }
 
-    fn counts(&mut self, workspace: &str) -> Result<Vec<Count>> {
-        self.all(sql::LIST_COUNTS, [workspace], |row| {
-            Ok(Count { job_type: row.get(0)?, status: status(row, 1)?, jobs: row.get(2)? })
-        })
+    fn counts(&mut self, workspace: &str, job_type: Option<&str>) -> Result<Vec<Count>> {
+        let read = |row: &Row| Ok(Count { job_type: row.get(0)?, status: status(row, 1)?, jobs: row.get(2)? });
+        match job_type {
+            Some(job_type) => self.all(sql::LIST_COUNTS_OF_TYPE, [workspace, job_type], read),
+            None => self.all(sql::LIST_COUNTS, [workspace], read),
+        }
     }
 
     fn ended_since(&mut self, ended_seq: i64) -> Result<(Vec<String>, i64)> {
@@ -215,8 +215,9 @@ impl Rows for Session {
         self.one(sql::GET_FANOUT, [fanout_id], fanout)
     }
 
-    fn fanout_by_name(&mut self, workspace: &str, name: &str) -> Result<Option<Fanout>> {
-        self.one(sql::GET_FANOUT_BY_NAME, [workspace, name], fanout)
+    fn fanouts(&mut self, workspace: &str, name: &str) -> Result<Vec<Fanout>> {
+        // What comes right after a space in the order of bytes ends those that go on with one.
+        self.all(sql::LIST_FANOUTS, [workspace, name, &format!("{name}!")], fanout)
     }
 
     fn next_held(&mut self, fanout_id: i64) -> Result<Option<i64>> {
@@ -524,7 +525,7 @@ impl Tx for Session {
     }
 }
 
-fn job(row: &Row) -> rusqlite::Result<Job> {
+pub(super) fn job(row: &Row) -> rusqlite::Result<Job> {
     Ok(Job {
         seq: row.get(0)?,
         job_id: row.get(1)?,
@@ -609,7 +610,7 @@ fn batch(row: &Row) -> rusqlite::Result<Batch> {
 }
 
 fn fanout(row: &Row) -> rusqlite::Result<Fanout> {
-    Ok(Fanout { fanout_id: row.get(0)?, cap: row.get(1)?, used: row.get(2)? })
+    Ok(Fanout { fanout_id: row.get(0)?, cap: row.get(1)?, used: row.get(2)?, name: row.get(3)? })
 }
 
 fn status(row: &Row, column: usize) -> rusqlite::Result<Status> {

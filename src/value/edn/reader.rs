@@ -319,6 +319,11 @@ impl<'t> Reader<'t> {
             }
         };
         let name = self.qualified(name);
+        // With the namespace of its map it may be a name that has no text: `#:a{:1 2}`.
+        if matches!(name, Cow::Owned(_)) && !(if is_keyword { name::is_keyword(&name) } else { name::is_symbol(&name) })
+        {
+            return Err(Wrong::new(format!("key \"{}\" cannot be written with the namespace of its map", clip(token))));
+        }
         self.scalar(if is_keyword { Scalar::Keyword(&name) } else { Scalar::Symbol(&name) }, sink)
     }
 

@@ -313,6 +313,15 @@ fn texts_are_read_as_clojure_edn_read_them() {
 }
 
 #[test]
+fn a_key_that_its_maps_namespace_makes_unreadable_is_refused() {
+    for text in ["#:a{:1 2}", "#:a{_/1 2}", "#:a{_/nil 2}", "#:a{:_/b/ 2}"] {
+        assert!(edn::read(text).is_err(), "{text}");
+        assert!(edn::read_open(&format!("{{:payload {text}}}"), &["payload"]).is_err(), "{text}");
+    }
+    assert_eq!(edn::write(&edn::read("#:a{:b 1 :_/c 2 d 3 :e/f 4}").unwrap()), "{:a/b 1, :c 2, a/d 3, :e/f 4}");
+}
+
+#[test]
 fn sets_in_sets_are_compared_within_bounds() {
     let nested = format!(
         "{}{}{}",

@@ -7,11 +7,10 @@
             [clojure.test.check.generators :as gen]
             [clojure.test.check.properties :as prop]
             [errand.core :as errand]
-            [errand.fixtures :as fixtures :refer [code ended? thrown with-engine within]]
+            [errand.fixtures :as fixtures :refer [clojure-process code ended? in-new-loader output thrown with-engine within]]
             [errand.flow :as flow]
             [errand.worker :as worker])
   (:import [java.io File]
-           [java.net URL URLClassLoader]
            [java.nio.file Files]
            [java.nio.file.attribute FileAttribute]
            [java.util.concurrent CompletableFuture TimeUnit]))
@@ -304,32 +303,6 @@
 
 ;; Class loaders and processes
 
-(defn- class-path []
-  (for [entry (str/split (System/getProperty "java.class.path") (re-pattern File/pathSeparator))]
-    (.toURL (.toURI (File. ^String entry)))))
-
-(defn- in-new-loader
-  "Evaluates a text in a Clojure of its own, under a class loader that shares nothing with ours. Gives the printed result."
-  [text]
-  (let [result (promise)]
-    (doto (Thread.
-           (fn []
-             (let [loader (URLClassLoader. (into-array URL (class-path)) (ClassLoader/getPlatformClassLoader))]
-               (.setContextClassLoader (Thread/currentThread) loader)
-               (try
-                 (let [api (.loadClass loader "clojure.java.api.Clojure")
-                       var-of (.getMethod api "var" (into-array Class [Object Object]))
-                       call (fn [f & args]
-                              (let [ifn (.loadClass loader "clojure.lang.IFn")
-                                    types (into-array Class (repeat (count args) Object))]
-                                (.invoke (.getMethod ifn "invoke" types) f (object-array args))))
-                       core #(.invoke ^java.lang.reflect.Method var-of nil (object-array ["clojure.core" %]))]
-                   (deliver result (call (core "pr-str") (call (core "load-string") text))))
-                 (catch Throwable t
-                   (deliver result (str t " " (ex-cause t))))))))
-      (.start))
-    (deref result 60000 "late")))
-
 (deftest a-second-class-loader-gets-a-clear-error
   (errand/describe)
   (is (re-find #"in use by another class loader"
@@ -356,21 +329,6 @@
         (finally
           (System/clearProperty "errand.native.path")))
       (is (= "queued" (:status (errand/submit {:job-type "t"})))))))
-
-(defn- clojure-process
-  "A new JVM that evaluates a text."
-  ^Process [text & options]
-  (let [java (str (System/getProperty "java.home") "/bin/java")
-        builder (ProcessBuilder. ^java.util.List
-                                 (concat [java "--enable-native-access=ALL-UNNAMED"] options
-                                         ["-cp" (System/getProperty "java.class.path") "clojure.main" "-e" text]))]
-    (.remove (.environment builder) "XDG_CACHE_HOME")
-    (.start (.redirectErrorStream builder true))))
-
-(defn- output [^Process process]
-  (let [text (slurp (.getInputStream process))]
-    (.waitFor process)
-    text))
 
 (deftest requiring-starts-nothing-and-nothing-is-written-to-standard-error
   (let [printed (output (clojure-process

@@ -2,7 +2,8 @@
   "Control planes for tests: `errand serve` as a process of its own, and other processes beside it."
   (:require [clojure.java.io :as io]
             [clojure.string :as str]
-            [errand.fixtures :as fixtures])
+            [errand.fixtures :as fixtures]
+            [errand.worker :as worker])
   (:import [java.io File]
            [java.lang ProcessBuilder$Redirect]
            [java.util.concurrent TimeUnit]))
@@ -40,8 +41,16 @@
                                 (str/split (System/getProperty "java.class.path") #":")))
            "clojure.main" "-e"
            (pr-str (list 'do
-                         '(require '[errand.core :as errand] '[errand.flow :as flow] '[errand.worker :as worker])
+                         '(require '[errand.core :as errand] '[errand.flow :as flow] '[errand.plane] '[errand.worker :as worker])
                          form))])))
+
+(defn work
+  "Handles a job of the storm as its handler script does, but for the file."
+  [{{:keys [n attach] :as payload} :payload}]
+  (when attach
+    (worker/attach-kv! {:label "value" :value payload})
+    (worker/attach-table! {:label "rows" :rows [{:n n} {:n (inc n)}]}))
+  {:outputs payload})
 
 (defn- serve! [{:keys [^File folder process address said] :as plane}]
   (reset! process (start folder "serve" program "serve" "--db" "jobs.db" "--listen" @address "--no-auth"

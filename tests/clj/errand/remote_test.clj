@@ -12,6 +12,7 @@
             [errand.worker :as worker])
   (:import [errand.impl Engine]
            [java.io File]
+           [java.security MessageDigest]
            [java.util.concurrent CompletableFuture TimeUnit]))
 
 (set! *warn-on-reflection* true)
@@ -98,13 +99,43 @@
 ;; The storm
 
 (def ^:private jobs
-  "A long storm is made with ERRAND_TEST_JOBS=5000." (parse-long (or (System/getenv "ERRAND_TEST_JOBS") "300")))
+  "A long storm is made with ERRAND_TEST_JOBS=5000: then a third of them is in 50 batches."
+  (parse-long (or (System/getenv "ERRAND_TEST_JOBS") "300")))
 
 (def ^:private handler
   ["#!/bin/sh"
    "set -e"
    "echo \"$BREYTA_JOB_ID\" >> handled.txt"
+   "if grep -q '\"attach\"' \"$BREYTA_JOB_PAYLOAD_FILE\"; then"
+   "  n=$(sed -n 's/.*\"n\": *\\([0-9]*\\).*/\\1/p' \"$BREYTA_JOB_PAYLOAD_FILE\")"
+   "  seq \"$n\" $((n + 999)) > \"$BREYTA_JOB_DIR/lines.txt\""
+   "  breyta jobs worker attach-file --file \"$BREYTA_JOB_DIR/lines.txt\" --label lines"
+   "  breyta jobs worker attach-kv --label value --value-file \"$BREYTA_JOB_PAYLOAD_FILE\""
+   "  breyta jobs worker attach-table --label rows --rows \"[{\\\"n\\\": $n}, {\\\"n\\\": $((n + 1))}]\""
+   "fi"
    "exec breyta jobs worker finish --outputs \"$(cat \"$BREYTA_JOB_PAYLOAD_FILE\")\""])
+
+(defn- payload
+  "Every fourth job leaves artifacts."
+  [n]
+  (cond-> {:n n} (zero? (long (mod n 4))) (assoc :attach true)))
+
+(defn- sha-256 [^String text]
+  (vec (.digest (MessageDigest/getInstance "SHA-256") (.getBytes text "UTF-8"))))
+
+(defn- attached
+  "What of a job's artifacts is not as its handler left it. Handlers in a JVM have no files."
+  [engine {:keys [payload result worker-id]}]
+  (let [n (long (:n payload))
+        uris (into {} (map (juxt :label :resource-uri)) (:artifacts result))
+        expected (when (:attach payload)
+                   (cond-> {"value" payload, "rows" [{:n n} {:n (inc n)}]}
+                     (not (str/starts-with? worker-id "jvm"))
+                     (assoc "lines" (sha-256 (str/join (map #(str % "\n") (range n (+ n 1000))))))))
+        found (into {} (for [[label uri] uris]
+                         [label (cond-> (errand/resource engine uri) (= "lines" label) sha-256)]))]
+    (when-not (= (or expected {}) found)
+      [payload worker-id uris])))
 
 (defn- start-worker [plane ^File folder n]
   (plane/start folder (str "worker-" n)
@@ -115,10 +146,10 @@
   "What a JVM over HTTP does: submits jobs and works on some of them, and says how its own ended."
   [url from n]
   `(with-open [engine# (errand.core/open ~url {:api-key "any"})]
-     (let [worker# (errand.worker/start! (fn [job#] {:outputs (:payload job#)})
+     (let [worker# (errand.worker/start! errand.plane/work
                                          {:engine engine# :job-type "storm" :worker-id "jvm-http"})
-           ids# (mapv (fn [n#] (:job-id (errand.core/submit engine# {:job-type "storm" :payload {:n n#}})))
-                      (range ~from ~(+ from n)))
+           ids# (mapv (fn [payload#] (:job-id (errand.core/submit engine# {:job-type "storm" :payload payload#})))
+                      ~(mapv payload (range from (+ from n))))
            ended# (mapv (fn [id#] (errand.core/await-job engine# id# {:timeout "20m"})) ids#)]
        (errand.worker/stop! worker#)
        (prn (count (filter (fn [job#] (= (:payload job#) (get-in job# [:result :outputs]))) ended#)))
@@ -159,14 +190,14 @@
       (with-open [engine (errand/open (io/file folder "jobs.db") {:sync "normal"})]
         (let [workers (mapv #(start-worker plane folder %) (range 3))
               jvm (plane/start-jvm folder "jvm" (storm-form (plane/url plane) 0 third))
-              own (worker/start! (fn [job] {:outputs (:payload job)})
+              own (worker/start! plane/work
                                  {:engine engine :job-type "storm" :worker-id "jvm-store"})]
           (try
-            (let [singles (mapv #(:job-id (errand/submit engine {:job-type "storm" :payload {:n %}})) (range third (* 2 third)))
+            (let [singles (mapv #(:job-id (errand/submit engine {:job-type "storm" :payload (payload %)})) (range third (* 2 third)))
                   batches (vec (for [b (range batches)]
                                  (:batch-id (errand/submit-batch
                                              engine {:job-type "storm"
-                                                     :jobs (for [n (range in-batch)] {:payload {:b b :n n}})}))))]
+                                                     :jobs (for [n (range in-batch)] {:payload (assoc (payload n) :b b)})}))))]
               (restart-in-the-middle! plane engine)
               (doseq [id batches]
                 (is (= "completed" (:status (errand/await-batch engine id {:timeout "20m"})))))
@@ -177,6 +208,7 @@
             (let [all (all-jobs engine)]
               (is (= (+ (* 2 third) (* batches in-batch)) (count all)))
               (is (empty? (remove #(= (:payload %) (get-in % [:result :outputs])) all)))
+              (is (empty? (keep #(attached engine %) all)))
               ;; A claim whose answer was lost with the server is released: no handler saw it.
               (is (empty? (remove #(= ["succeeded"] (remove #{"released"} (map :outcome (:attempts %)))) all)))
               (is (= #{"http-0" "http-1" "http-2" "jvm-http" "jvm-store"} (set (map :worker-id all)))))

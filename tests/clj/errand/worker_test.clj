@@ -80,6 +80,19 @@
                          {:summary (:message (:progress (errand/job job-id)))}))]
       (is (= "half" (:summary (:result job)))))))
 
+(deftest a-handler-attaches-values-and-rows-to-its-job
+  (with-engine [_]
+    (let [job (run-one (fn [_]
+                         (worker/attach-kv! {:label "totals" :value {:files 3}})
+                         {:outputs (:row-count (worker/attach-table! {:label "findings" :rows [{:line 1} {:line 2}]}))}))
+          [totals findings] (:artifacts (:result job))]
+      (is (= 2 (:outputs (:result job))))
+      (is (= {:files 3} (errand/resource (:resource-uri totals))))
+      (is (= [{:line 1} {:line 2}] (errand/resource (:resource-uri findings)))))
+    (is (= "failed" (:status (run-one (fn [_] (worker/attach-kv! {:value 1}))))))
+    (is (= :invalid-argument (code (thrown (worker/attach-kv! 1)))))
+    (is (= :refused (code (thrown (worker/attach-table! {})))))))
+
 (defn- first-handler [_] {:summary "first"})
 
 (def ^:private redefinable first-handler)

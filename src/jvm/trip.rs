@@ -1,0 +1,39 @@
+//! Panics that a test asks for, to see that every entry catches them: those that `ERRAND_PANIC` names, each once.
+//! Nothing is armed where the variable is not set. It does not know the entries.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The variable: names of wires, with commas between them.
+const VARIABLE: &str = "ERRAND_PANIC";
+
+static ANY: AtomicBool = AtomicBool::new(false);
+static ARMED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Arms what the environment names.
+pub fn arm() {
+    let Ok(names) = std::env::var(VARIABLE) else { return };
+    let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+    armed.extend(names.split(',').map(String::from));
+    ANY.store(true, Ordering::Relaxed);
+}
+
+/// Panics where this was asked for and has not happened yet.
+pub fn wire(name: &str) {
+    if !ANY.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(at) = armed.iter().position(|other| other == name) {
+        armed.swap_remove(at);
+        drop(armed);
+        panic!("panic at {name}, as {VARIABLE} asks for");
+    }
+}
+
+/// As `wire`, for the part of an entry that is JNI's: `entry outside`.
+pub fn wire_outside(entry: &str) {
+    if ANY.load(Ordering::Relaxed) {
+        wire(&format!("{entry} outside"));
+    }
+}

@@ -1,0 +1,107 @@
+//! Kills and stops, at random from a seed, and when they were.
+
+use super::players::{Player, Role, Stage, Way};
+use super::{Chance, wall_ms};
+use crate::promises::wait;
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+pub const LEASE: Duration = Duration::from_secs(1);
+/// The engine's own: how long a lease that is over may go unnoticed.
+pub const SWEEP: Duration = Duration::from_secs(1);
+const STOP: Duration = Duration::from_millis(1_500);
+
+/// What was done to the players.
+#[derive(Default)]
+pub struct Blows {
+    /// Who was killed, whether it was over HTTP, and when by the wall clock.
+    pub killed: Vec<(String, Way, i64)>,
+    pub kills: usize,
+    /// When a process was stopped, from and to.
+    pub stops: Vec<(i64, i64)>,
+    /// When a stopped process held the store's lock, so that nobody could write.
+    pub held: Vec<(i64, i64)>,
+    /// When the server was stopped: what had been sent to it was taken afterwards.
+    pub mute: Vec<(i64, i64)>,
+    /// Who ended without being asked to.
+    pub fallen: Vec<Role>,
+}
+
+pub struct Rage<'a> {
+    pub stage: &'a mut Stage,
+    pub players: Vec<Player>,
+    pub blows: Blows,
+    pub chance: Chance,
+}
+
+impl Rage<'_> {
+    /// Starts everybody and strikes for so long.
+    pub fn go_on(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        for role in Stage::roles() {
+            let player = self.stage.start(role);
+            self.players.push(player);
+        }
+        // However slow the machine is, there is a storm.
+        while Instant::now() < until || self.blows.kills < 3 {
+            wait(Duration::from_millis(50 + self.chance.below(250) as u64));
+            self.strike();
+        }
+    }
+
+    fn strike(&mut self) {
+        let number = self.chance.below(self.players.len());
+        // Mostly it has to have begun to work: a JVM that is killed while it starts would never do anything.
+        if !self.players[number].is_ready() && self.chance.below(20) > 0 {
+            return;
+        }
+        if self.chance.below(10) == 0 { self.stop(number) } else { self.kill(number) }
+    }
+
+    fn kill(&mut self, number: usize) {
+        let mut player = self.players.swap_remove(number);
+        if player.has_ended() {
+            self.blows.fallen.push(player.role);
+        } else {
+            player.signal(Signal::KILL);
+            self.blows.kills += 1;
+        }
+        let (role, name) = (player.role, player.name.clone());
+        drop(player);
+        if let Role::Worker(way) | Role::Jvm(way) = role {
+            self.blows.killed.push((name, way, wall_ms()));
+        }
+        let player = self.stage.start(role);
+        self.players.push(player);
+    }
+
+    /// Stops one for longer than a lease. Where it was in the middle of a commit nobody can write meanwhile: SQLite's
+    /// lock is the process's until it goes on or dies.
+    fn stop(&mut self, number: usize) {
+        let player = &self.players[number];
+        let (from, began) = (wall_ms(), Instant::now());
+        player.signal(Signal::STOP);
+        let writable = self.is_writable_within(LEASE);
+        wait(STOP.saturating_sub(began.elapsed()));
+        player.signal(Signal::CONT);
+        self.blows.stops.push((from, wall_ms()));
+        if !writable {
+            self.blows.held.push((from, wall_ms()));
+        }
+        if player.role == Role::Server {
+            self.blows.mute.push((from, wall_ms()));
+        }
+    }
+
+    fn is_writable_within(&self, time: Duration) -> bool {
+        let store = rusqlite::Connection::open(self.stage.place.store()).expect("the store opens");
+        store.busy_timeout(time).expect("SQLite knows it");
+        store.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
+    }
+
+    /// Ends those who submit; the workers go on.
+    pub fn calm(&mut self) {
+        let workers = |player: &Player| matches!(player.role, Role::Server | Role::Worker(_));
+        self.players.retain(workers);
+    }
+}
