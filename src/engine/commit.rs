@@ -33,8 +33,8 @@ const GATHER: Duration = Duration::from_micros(100);
 /// As long, where they are many.
 const GATHER_CROWD: Duration = Duration::from_micros(200);
 const GATHER_NAP: Duration = Duration::from_micros(20);
-/// So many callers are more than the cores can run at once.
-const CROWD: usize = 32;
+/// More callers than this are more than the cores can run at once.
+const CROWD: usize = 16;
 /// How many callers of a commit are woken while it is under way, so that they are awake when it is done.
 const ALERTED_MAX: usize = 64;
 

@@ -7,7 +7,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// How many others each one wakes.
-const WOKEN_BY_EACH: usize = 4;
+const WOKEN_BY_EACH: usize = 2;
 /// How long a caller sleeps before it looks by itself whether it was answered: whoever was to wake it may be held up.
 const NAP: Duration = Duration::from_millis(5);
 
