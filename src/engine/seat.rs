@@ -158,7 +158,7 @@ mod tests {
                 move || {
                     let seat = seat(tell);
                     sit.send((nth, seat.clone())).expect("the test waits for it");
-                    assert_eq!(seat.wait(Duration::MAX).expect("its patience has no end"), Ok(nth));
+                    assert!(matches!(seat.wait(Duration::MAX), Some(Ok(given)) if given == nth));
                 }
             };
             (0..9).for_each(|nth| drop(scope.spawn(waiter(nth))));
@@ -175,8 +175,8 @@ mod tests {
     fn who_went_on_is_told_by_callback() {
         let (tell, told) = mpsc::channel();
         let seat = seat(tell);
-        assert_eq!(seat.wait(Duration::ZERO), None);
+        assert!(seat.wait(Duration::ZERO).is_none());
         seat.answer((), Ok(3), &Arc::default());
-        assert_eq!(told.recv(), Ok(Ok(3)));
+        assert!(matches!(told.recv(), Ok(Ok(3))));
     }
 }

@@ -183,7 +183,8 @@ impl Run {
     }
 
     fn claimed(&mut self, claim: &Claim, result: Result<Option<JobView>>) -> Checked {
-        let answer = result.map(|view| view.map_or(Answer::NoJob, |view| Answer::Job(Box::new(view))));
+        let answer =
+            result.map(|view| view.map_or(Answer::NoJob, |view| Answer::Job(view.job.job_id, view.lease_token)));
         self.model.step(&Command::Claim(claim.clone()), self.world.now_ms(), &answer)?;
         self.learn(&answer);
         Ok(())
