@@ -73,6 +73,9 @@ struct Queue {
     closed: bool,
 }
 
+/// What is to be told after the commit of one operation, and the operations that joined it.
+type Told = (News, Vec<Box<dyn Queued>>);
+
 /// An operation that waits for a commit.
 pub trait Queued: Send {
     /// Runs it; an error if it is not to be kept.
@@ -336,7 +339,7 @@ impl Committer {
         &self,
         session: &mut Option<Box<dyn Tx>>,
         op: &mut impl FnMut(&mut Work) -> Result<T>,
-    ) -> Result<(T, (News, Vec<Box<dyn Queued>>))> {
+    ) -> Result<(T, Told)> {
         let tx = self.session(session)?;
         tx.begin(Patience::None)?;
         let (mut last_ended, now) = (None, self.now());

@@ -37,7 +37,7 @@ pub struct Queue {
 /// What is called, once, on a thread that must not be blocked.
 pub enum Call {
     /// Of one that waits for an end.
-    Await(Box<dyn FnOnce(Why, &mut Seen) + Send>),
+    Await(Awaiting),
     Claim(Box<dyn Claims>),
 }
 
@@ -49,6 +49,9 @@ impl Call {
         }
     }
 }
+
+/// Told why it is called; it may use what others have read.
+pub type Awaiting = Box<dyn FnOnce(Why, &mut Seen) + Send>;
 
 /// A claim that waits.
 pub trait Claims: Send {
