@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// The numbers of callers or workers.
 const CALLERS: [usize; 4] = [1, 4, 16, 64];
 const WORKERS: [usize; 3] = [1, 4, 16];
+/// Those that share commits; what they could have at best is measured beside them.
+const MANY: [usize; 2] = [16, 64];
 const BATCH: usize = 1000;
 pub const TRIPS: usize = 150;
 const AWAITS: usize = 100_000;
@@ -126,6 +128,14 @@ impl Bench {
                 let (begun, took) = (Instant::now(), raw.submits("a", self.time));
                 let limit = Timed::of(took, begun.elapsed());
                 figures.add("raw", limit.per_second);
+                for callers in MANY {
+                    let (begun, mut jobs) = (Instant::now(), 0);
+                    while begun.elapsed() < self.time {
+                        raw.submit_together("a", callers);
+                        jobs += callers;
+                    }
+                    figures.add(format!("raw {callers}"), jobs as f64 / begun.elapsed().as_secs_f64());
+                }
                 for callers in CALLERS {
                     let timed = load::submit(&*rust, "a", callers, self.time);
                     figures.add(format!("Rust {callers}"), timed.per_second);
@@ -142,6 +152,11 @@ impl Bench {
             }
             rust.close();
             let limit = figures.of("raw");
+            for callers in MANY {
+                let rounds = figures.of(&format!("raw {callers}"));
+                let limit = Limit { what: "raw rusqlite, one commit each".into(), rounds: limit.clone(), bar: None };
+                self.row(phase, format!("raw rusqlite, {callers} a transaction"), "/s", rounds, Some(limit));
+            }
             for language in ["Rust", "Clojure"] {
                 for callers in CALLERS {
                     let rounds = figures.of(&format!("{language} {callers}"));
@@ -218,8 +233,12 @@ impl Bench {
             let name = format!("c{round}");
             raw.submit_batch(&name, 1500);
             let begun = Instant::now();
-            while raw.work(&name) {}
+            while raw.work(&name, 1) {}
             figures.add("raw", 1500.0 / begun.elapsed().as_secs_f64());
+            raw.submit_batch(&name, 10 * BATCH);
+            let begun = Instant::now();
+            while raw.work(&name, 16) {}
+            figures.add("raw 16", 10.0 * BATCH as f64 / begun.elapsed().as_secs_f64());
             for workers in WORKERS {
                 let (jobs, name) = (drain_jobs(workers), format!("c{round}-{workers}"));
                 for _ in 0..jobs / BATCH {
@@ -235,13 +254,14 @@ impl Bench {
             }
         }
         rust.close();
-        for workers in ["1", "4", "16", "Clojure"] {
+        for workers in ["raw 16", "1", "4", "16", "Clojure"] {
             let rounds = figures.of(workers);
             if rounds.is_empty() {
                 continue;
             }
             let bar = (workers == "16").then_some(Bar::AtLeast(self.many(5.0)));
             let what = match workers {
+                "raw 16" => "raw rusqlite, 16 a transaction".to_string(),
                 "Clojure" => "claim + complete, 16 workers, Clojure".to_string(),
                 _ => format!("claim + complete, {}", workers_of(workers)),
             };
@@ -330,7 +350,28 @@ impl Bench {
         stores.iter().for_each(|(_, client)| client.close());
     }
 
+    /// What one caller in Clojure costs besides time. Without syncs, so that its own waiting for the disk is not counted.
+    fn costs(&mut self) {
+        let task = format!("{{:phase :costs :db {:?} :sync \"normal\"}}", self.path("costs").display().to_string());
+        let Some(java) = &mut self.java else { return };
+        let mut figures = Figures::default();
+        for _ in 0..self.rounds {
+            let reply = java.run(&task);
+            for key in ["switches", "bytes", "bytes-a-byte"] {
+                figures.add(key, number(&reply, key));
+            }
+        }
+        for (key, what, unit) in [
+            ("switches", "times that one submit gives up its thread, sync NORMAL", "times"),
+            ("bytes", "heap allocated by one submit", "bytes"),
+            ("bytes-a-byte", "heap allocated by one byte of its payload more", "bytes"),
+        ] {
+            self.row("F boundary", what, unit, figures.of(key), None);
+        }
+    }
+
     fn boundary(&mut self) {
+        self.costs();
         let task =
             format!("{{:phase :boundary :db {:?} :sync \"normal\"}}", self.path("boundary").display().to_string());
         let Some(java) = &mut self.java else { return };

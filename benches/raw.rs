@@ -91,7 +91,8 @@ impl Raw {
         let (id, now) = (Uuid::now_v7().to_string(), 1_700_000_000_000i64);
         let none = Option::<i64>::None;
         let row = params![id, "default", job_type, "queued", 3, now, 120_000, batch, none, 0, now];
-        let seq = self.read("insert_job", row);
+        self.run("insert_job", row);
+        let seq = self.0.last_insert_rowid();
         self.run("insert_body", params![seq, batch.map(|_| &id), none, "bench", none, none, none, none, PAYLOAD]);
     }
 
@@ -100,6 +101,14 @@ impl Raw {
         self.transaction(|| {
             self.insert(job_type, None);
             self.run("add_count", params!["default", job_type, "queued", 1]);
+        });
+    }
+
+    /// Submits so many jobs in one transaction: what a group of callers could have at best.
+    pub fn submit_together(&self, job_type: &str, jobs: usize) {
+        self.transaction(|| {
+            (0..jobs).for_each(|_| self.insert(job_type, None));
+            self.run("add_count", params!["default", job_type, "queued", jobs as i64]);
         });
     }
 
@@ -116,33 +125,53 @@ impl Raw {
         });
     }
 
-    /// Claims the next job and completes it, in two transactions; false where there is none.
-    pub fn work(&self, job_type: &str) -> bool {
-        let (mut found, now) = (None, 1_700_000_000_001i64);
-        let (token, none) = (Uuid::new_v4().simple().to_string(), Option::<i64>::None);
+    /// Claims the next jobs and completes them, in two transactions; false where there are none.
+    pub fn work(&self, job_type: &str, jobs: usize) -> bool {
+        let mut found = Vec::new();
         self.transaction(|| {
-            found = self.read("find_claimable", params!["default", job_type, i64::MAX, 1]);
-            let Some(seq) = found else { return };
-            self.read("get_job_by_seq", [seq]);
-            self.update(seq, 0, "leased", Some(now + 120_000), none);
-            self.run("insert_attempt", params![seq, 1, "w", none, token, none, now]);
-            self.read("get_body", [seq]);
-            self.run("add_count", params!["default", job_type, "queued", -1]);
-            self.run("add_count", params!["default", job_type, "leased", 1]);
+            // One by one, as callers do.
+            while found.len() < jobs
+                && let Some(seq) = self.read("find_claimable", params!["default", job_type, i64::MAX, 1])
+            {
+                self.claim(seq);
+                found.push(seq);
+            }
+            self.moved(job_type, "queued", "leased", found.len());
         });
-        let Some(seq) = found else { return false };
+        if found.is_empty() {
+            return false;
+        }
         self.transaction(|| {
-            self.read("get_job_by_seq", [seq]);
-            self.read("get_attempt", params![seq, 1]);
-            self.run("put_outcome", params![seq, none, none, none, none, none]);
-            self.run("end_attempt", params![seq, 1, now, "succeeded", none, [0u8; 32].as_slice()]);
             let last = self.read("last_job_ended", []).unwrap_or(0);
-            self.update(seq, 1, "succeeded", none, Some(last + 1));
-            self.read("get_body", [seq]);
-            self.run("add_count", params!["default", job_type, "leased", -1]);
-            self.run("add_count", params!["default", job_type, "succeeded", 1]);
+            for (nth, seq) in found.iter().enumerate() {
+                self.complete(*seq, last + 1 + nth as i64);
+            }
+            self.moved(job_type, "leased", "succeeded", found.len());
         });
         true
+    }
+
+    fn claim(&self, seq: i64) {
+        let (now, none) = (1_700_000_000_001i64, Option::<i64>::None);
+        let token = Uuid::new_v4().simple().to_string();
+        self.read("get_job_by_seq", [seq]);
+        self.update(seq, 0, "leased", Some(now + 120_000), none);
+        self.run("insert_attempt", params![seq, 1, "w", none, token, none, now]);
+        self.read("get_body", [seq]);
+    }
+
+    fn complete(&self, seq: i64, ended: i64) {
+        let (now, none) = (1_700_000_000_001i64, Option::<i64>::None);
+        self.read("get_job_by_seq", [seq]);
+        self.read("get_attempt", params![seq, 1]);
+        self.run("end_attempt", params![seq, 1, now, "succeeded", none, [0u8; 32].as_slice()]);
+        self.update(seq, 1, "succeeded", none, Some(ended));
+        self.read("get_body", [seq]);
+    }
+
+    fn moved(&self, job_type: &str, from: &str, to: &str, jobs: usize) {
+        self.run("add_count", params!["default", job_type, from, -(jobs as i64)]);
+        self.run("add_count", params!["default", job_type, to, jobs as i64]);
     }
 
     fn update(&self, seq: i64, rev: i64, status: &str, lease: Option<i64>, ended: Option<i64>) {

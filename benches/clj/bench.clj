@@ -115,6 +115,40 @@
      :in-text (nanos #(edn/read-string (pr-str submit)))
      :empty (nanos #(Native/probe none))}))
 
+;; What one caller costs besides time
+
+(defn- switches
+  "How often this thread has given up its core by itself, as the kernel counts."
+  ^long []
+  (if-let [status (try (slurp "/proc/thread-self/status") (catch java.io.IOException _ nil))]
+    (parse-long (second (re-find #"(?m)^voluntary_ctxt_switches:\s+(\d+)" status)))
+    0))
+
+(defn- allocated ^long []
+  (.getThreadAllocatedBytes ^com.sun.management.ThreadMXBean (java.lang.management.ManagementFactory/getThreadMXBean)
+                            (.getId (Thread/currentThread))))
+
+(defmethod run :costs [task]
+  (let [engine (engine task)
+        calls 2000
+        payload-of (fn [chars] {:text (apply str (repeat chars \x))})
+        cost (fn [payload]
+               (let [config {:op :submit :job-type "costs" :payload payload}
+                     submit #(dotimes [_ calls] (flow/step :job "bench" config))]
+                 (binding [errand/*engine* engine]
+                   (submit)
+                   (let [switched (switches)
+                         before (allocated)]
+                     (submit)
+                     (let [bytes (- (allocated) before)]
+                       {:bytes (/ bytes (double calls))
+                        :switches (/ (- (switches) switched) (double calls))})))))
+        small (cost (payload-of 100))
+        large (cost (payload-of 16100))]
+    {:switches (:switches small)
+     :bytes (:bytes small)
+     :bytes-a-byte (/ (- (:bytes large) (:bytes small)) 16000.0)}))
+
 ;; Awaits
 
 (defn- heap []

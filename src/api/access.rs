@@ -107,6 +107,11 @@ impl Allow {
         }
     }
 
+    /// Whether nothing is refused.
+    pub fn is_all(&self) -> bool {
+        !matches!(self.caller.access, Access::Key(_))
+    }
+
     /// For what is done with a resource, or with none yet.
     pub fn resource(caller: &Caller, scope: Scope, uri: Option<&str>) -> Allow {
         let uri = Some(uri.unwrap_or_default().to_string());

@@ -386,7 +386,7 @@ pub static COMMANDS: &[Command] = &[
             may("by-type", Kind::Keeps, "job types with times of their own, instead of those before"),
         ],
         scope: Scope::JobsManage,
-        run: Run::Write(run::Class::Urgent, resources::retention),
+        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::retention)),
     },
     Command {
         name: "jobs.attach_kv",
@@ -402,7 +402,7 @@ pub static COMMANDS: &[Command] = &[
             may("ttl-seconds", Kind::Int(1, limits::TTL_MAX_S), "after so many seconds it is not found any more"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, resources::attach_kv),
+        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::attach_kv)),
     },
     Command {
         name: "jobs.attach_table",
@@ -429,7 +429,7 @@ pub static COMMANDS: &[Command] = &[
             may("content-type", NAME, "application/vnd.breyta.table+json when absent"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, resources::attach_table),
+        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::attach_table)),
     },
     Command {
         name: "resources.get",
@@ -481,7 +481,7 @@ pub static COMMANDS: &[Command] = &[
         doc: "Removes a resource; artifacts that name it stay.",
         fields: &[URI],
         scope: Scope::ResourcesWrite,
-        run: Run::Write(run::Class::Urgent, resources::delete),
+        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::delete)),
     },
     Command {
         name: "service_accounts.create",
@@ -493,7 +493,7 @@ pub static COMMANDS: &[Command] = &[
             METADATA,
         ],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, accounts::create),
+        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::create)),
     },
     Command {
         name: "service_accounts.list",
@@ -521,7 +521,7 @@ pub static COMMANDS: &[Command] = &[
             METADATA,
         ],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, accounts::update),
+        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::update)),
     },
     Command {
         name: "service_accounts.keys.create",
@@ -533,7 +533,7 @@ pub static COMMANDS: &[Command] = &[
             METADATA,
         ],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, accounts::create_key),
+        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::create_key)),
     },
     Command {
         name: "service_accounts.keys.list",
@@ -547,6 +547,6 @@ pub static COMMANDS: &[Command] = &[
         doc: "Revokes a key for good, at once.",
         fields: &[need("key-id", KEY, "the key"), may("service-account-id", KEY, "the service account that it is of")],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, accounts::revoke_key),
+        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::revoke_key)),
     },
 ];

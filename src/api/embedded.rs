@@ -168,9 +168,13 @@ struct Embedded {
 
 impl Client for Embedded {
     fn call(&self, call: Call, done: Done) -> Answer {
+        self.call_within(call, Duration::ZERO, done)
+    }
+
+    fn call_within(&self, call: Call, patience: Duration, done: Done) -> Answer {
         let whereabouts = Arc::clone(&self.whereabouts);
         let done = Box::new(move |reply| done(whereabouts.named(reply)));
-        match self.host.call_as(&self.caller, call, done) {
+        match self.host.call_within(&self.caller, call, patience, done) {
             Answer::Now(reply) => Answer::Now(self.whereabouts.named(reply)),
             later @ Answer::Later(_) => later,
         }

@@ -6,7 +6,7 @@ use super::args::{Args, Place, spell_key};
 use super::error::{Code, Error};
 use super::files::LocalFiles;
 use super::operation::Operation;
-use super::run::{ClaimAs, Reading, Run, claim_data, give_back};
+use super::run::{ClaimAs, Made, Reading, Run, claim_data, give_back};
 use super::{Answer, Call, Done, Pending, Reply};
 use crate::engine::{self, Bound, Engine, Ticket, Waited, Work};
 use crate::job::limits;
@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// An engine, and the calls that are made of it through this handle.
 pub struct Host {
@@ -66,10 +67,15 @@ impl Host {
 
     /// Runs a command for a caller without waiting: answers at once where nothing has to be waited for.
     pub fn call_as(&self, caller: &Caller, call: Call, done: Done) -> Answer {
-        self.try_call(caller, call, done).unwrap_or_else(|error| Answer::Now(Err(error)))
+        self.call_within(caller, call, Duration::ZERO, done)
     }
 
-    fn try_call(&self, caller: &Caller, call: Call, done: Done) -> Result<Answer, Error> {
+    /// As `call_as`, but waits on this thread, for as long as `patience`, for what has only to be made durable.
+    pub fn call_within(&self, caller: &Caller, call: Call, patience: Duration, done: Done) -> Answer {
+        self.try_call(caller, call, patience, done).unwrap_or_else(|error| Answer::Now(Err(error)))
+    }
+
+    fn try_call(&self, caller: &Caller, call: Call, patience: Duration, done: Done) -> Result<Answer, Error> {
         let engine = self.engine()?;
         let args = Args::read(call.command, &call.args, call.names)?;
         let allow = Allow::new(caller, call.command, &args);
@@ -87,13 +93,16 @@ impl Host {
                 let slot = self.pending.slot(done);
                 let tell = self.pending.teller(&slot, |_| ());
                 let draining = self.draining.clone();
-                let reply = move |result: engine::Result<Value>| told(result.map_err(Error::from), &draining);
+                let reply =
+                    move |result: engine::Result<Made>| told(result.map(Made::data).map_err(Error::from), &draining);
                 let now = reply.clone();
+                // What does not need the writer is done before it is asked, on this thread.
+                let mut run = run(&workspace, args);
                 let op = move |work: &mut Work| {
                     allow.check_in(work)?;
-                    operation.once(work, |work| run(work, &workspace, &args))
+                    operation.once(work, &mut run)
                 };
-                match engine.write(class, op, move |result| tell(reply(result))) {
+                match engine.write_within(class, patience, op, move |result| tell(reply(result))) {
                     Some(result) => Answer::Now(now(result)),
                     None => self.pending.later(slot, None),
                 }
@@ -118,7 +127,8 @@ impl Host {
                 if self.draining.load(Ordering::Relaxed) {
                     return Err(Error::new(Code::Unavailable, "server is draining: it gives out no jobs"));
                 }
-                let bound = Bound::after_ms(wait_ms(caller, &call, &args, "wait-ms")?.unwrap_or(0), None);
+                let wait_ms = wait_ms(caller, &call, &args, "wait-ms")?.unwrap_or(0);
+                let bound = Bound::after_ms(wait_ms, None).with_patience(patience);
                 let claim = ClaimAs { claim: run(&workspace, &args), allow, operation: operation.clone() };
                 let slot = self.pending.slot(done);
                 let undelivered = self.undelivered_by(&engine, workspace, operation);
@@ -127,7 +137,9 @@ impl Host {
                 self.waited(slot, engine.claim(claim, bound, done), claim_data)
             }
             Run::Await(run) => {
-                let super::run::Await { id, mut wait, look } = run(&workspace, &args);
+                let super::run::Await { id, mut wait, alike, look } = run(&workspace, &args);
+                // What a key may see is asked for each.
+                let alike = Some(alike).filter(|_| allow.is_all());
                 wait.timeout_ms = wait_ms(caller, &call, &args, "timeout-ms")?;
                 let poll_ms = u64::try_from(wait.interval_ms).ok();
                 let bound = Bound::after_ms(wait.bound_ms(), poll_ms);
@@ -139,7 +151,7 @@ impl Host {
                     allow.check(rows, now)?;
                     look(rows, now)
                 };
-                self.waited(slot, engine.await_end(&id, bound, look, done), data)
+                self.waited(slot, engine.await_end_alike(&id, bound, alike, look, done), data)
             }
         })
     }

@@ -33,11 +33,12 @@ pub use error::{CODES, Code, CodeRow, Error};
 pub use files::{Begun, Bytes, FileReader, Files, Link, LocalFiles, NewFile, Upstream, content_type, uploaded};
 pub use host::Host;
 pub use options::RemoteOptions;
-pub use step::{STEP_OPS, StepOp, step};
+pub use step::{STEP_OPS, StepOp, step, step_within};
 pub use waiting::{Waiting, Whereabouts};
 
 use crate::value::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use crate::engine::{new_secret, same_secret};
 pub use crate::resource::spare_descriptors;
@@ -81,6 +82,12 @@ pub trait Client: Send + Sync {
     /// Runs a command without waiting: answers at once where nothing has to be waited for, else through `done`.
     fn call(&self, call: Call, done: Done) -> Answer;
 
+    /// As `call`, but waits on this thread, for as long as `patience`, for what has only to be made durable: that is
+    /// cheaper than being told by another thread.
+    fn call_within(&self, call: Call, _patience: Duration, done: Done) -> Answer {
+        self.call(call, done)
+    }
+
     /// Where the jobs are, for people and for handlers: an absolute path or a URL.
     fn place(&self) -> &Place;
 
@@ -118,7 +125,7 @@ pub fn ask(client: &dyn Client, name: &str, args: Value, names: Names) -> Reply 
         // The receiver is gone only where the caller's thread is.
         let _ = tell.send(reply);
     });
-    match client.call(Call { command, args, names }, done) {
+    match client.call_within(Call { command, args, names }, Duration::MAX, done) {
         Answer::Now(reply) => reply,
         Answer::Later(_) => told.recv().unwrap_or_else(|_| Err(Error::new(Code::Closed, "engine was closed"))),
     }

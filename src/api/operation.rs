@@ -3,7 +3,7 @@
 
 use super::access::Caller;
 use super::command::Command;
-use super::run::Run;
+use super::run::{Made, Run};
 use crate::engine::{self, Named, Work};
 use crate::value::{Value, edn};
 
@@ -28,13 +28,12 @@ impl Operation {
     }
 
     /// Runs `run`, unless it was run before.
-    pub fn once(&self, work: &mut Work, run: impl FnOnce(&mut Work) -> engine::Result<Value>) -> engine::Result<Value> {
+    pub fn once(&self, work: &mut Work, run: impl FnOnce(&mut Work) -> engine::Result<Made>) -> engine::Result<Made> {
         match self.recalled(work)? {
-            Some(answer) => Ok(answer),
+            Some(answer) => Ok(Made::Data(answer)),
             None => {
-                let answer = run(work)?;
-                self.remember(work, &answer)?;
-                Ok(answer)
+                let made = run(work)?;
+                self.remember(work, made)
             }
         }
     }
@@ -49,11 +48,12 @@ impl Operation {
         Ok(Some(unmarked(answer)))
     }
 
-    pub fn remember(&self, work: &mut Work, answer: &Value) -> engine::Result<()> {
-        match &self.0 {
-            Some(named) => work.keep_answer(named, edn::write(&marked(answer)).into()),
-            None => Ok(()),
-        }
+    /// Keeps the answer, where it is to be kept.
+    pub fn remember(&self, work: &mut Work, made: Made) -> engine::Result<Made> {
+        let Some(named) = &self.0 else { return Ok(made) };
+        let answer = made.data();
+        work.keep_answer(named, edn::write(&marked(&answer)).into())?;
+        Ok(Made::Data(answer))
     }
 
     pub fn forget(&self, work: &mut Work) -> engine::Result<()> {

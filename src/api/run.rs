@@ -9,7 +9,7 @@ use super::files::LocalFiles;
 use super::operation::Operation;
 use super::view;
 pub use crate::engine::Class;
-use crate::engine::{self, BatchView, Claim, Depth, JobView, Now, Report, Settle, Submit, Work};
+use crate::engine::{self, BatchView, Claim, Depth, Held, JobView, Now, Report, Settle, Submit, Work};
 use crate::job::{Growth, Status, Wait, limits};
 use crate::store::{Page, Rows, Text};
 use crate::value::{MapBuilder, Value, edn};
@@ -19,16 +19,65 @@ use crate::value::{MapBuilder, Value, edn};
 pub enum Run {
     /// On one consistent state.
     Read(fn(&mut Reading, &Args) -> Reply),
-    /// In a transaction, perhaps more than once; the reply is made in it.
-    Write(Class, fn(&mut Work, &str, &Args) -> engine::Result<Value>),
+    /// In a transaction, perhaps more than once.
+    Write(Class, fn(&str, Args) -> Op),
     /// As `Write`, where repeating it is harmless and its answer is of the moment.
-    Renew(Class, fn(&mut Work, &str, &Args) -> engine::Result<Value>),
+    Renew(Class, fn(&str, Args) -> Op),
     /// As a claim that may wait.
     Claim(fn(&str, &Args) -> Claim),
     /// On a thread of its own, since it may take long.
     Long(fn(&LocalFiles, &Args) -> Reply),
     /// As a wait for an end.
     Await(fn(&str, &Args) -> Await),
+}
+
+/// What is run in a transaction: the writer's thread is everybody's, so that only what needs it is in there.
+pub type Op = Box<dyn FnMut(&mut Work) -> engine::Result<Made> + Send>;
+
+/// What an operation made: rows, which its caller's thread turns into a reply.
+pub enum Made {
+    Job(Box<JobView>),
+    Held(Box<Held>),
+    Batch(Box<BatchView>),
+    Data(Value),
+}
+
+impl Made {
+    pub fn data(self) -> Value {
+        match self {
+            Made::Job(view) => view::job_data(*view),
+            Made::Held(held) => view::held_data(*held),
+            Made::Batch(view) => view::batch_data(*view),
+            Made::Data(data) => data,
+        }
+    }
+
+    fn job(view: JobView) -> Made {
+        Made::Job(Box::new(view))
+    }
+
+    fn batch(view: BatchView) -> Made {
+        Made::Batch(Box::new(view))
+    }
+
+    fn held(held: Held) -> Made {
+        Made::Held(Box::new(held))
+    }
+
+    /// Id and lease token of a job that was claimed.
+    fn claimed(&self) -> Option<(&str, &str)> {
+        match self {
+            Made::Job(view) => Some((&view.job.job_id, view.lease_token.as_deref()?)),
+            Made::Data(data) => claimed(data),
+            Made::Held(_) | Made::Batch(_) => None,
+        }
+    }
+}
+
+/// An operation that is rare: all of it runs in its transaction.
+pub fn plainly(workspace: &str, args: Args, run: fn(&mut Work, &str, &Args) -> engine::Result<Value>) -> Op {
+    let workspace = workspace.to_string();
+    Box::new(move |work| run(work, &workspace, &args).map(Made::Data))
 }
 
 /// What a read reads, when, and for whom.
@@ -46,40 +95,53 @@ pub struct ClaimAs {
 }
 
 impl engine::Claiming for ClaimAs {
-    type Given = Value;
+    type Given = Made;
 
     fn claim(&self) -> &Claim {
         &self.claim
     }
 
-    fn run(&self, work: &mut Work) -> engine::Result<Option<Value>> {
+    fn run(&self, work: &mut Work) -> engine::Result<Option<Made>> {
         self.allow.check_in(work)?;
         if let Some(answer) = self.operation.recalled(work)? {
-            return Ok(Some(answer));
+            return Ok(Some(Made::Data(answer)));
         }
         let Some(view) = work.claim(&self.claim)? else { return Ok(None) };
-        let data = view::job_data(view);
-        self.operation.remember(work, &data)?;
-        Ok(Some(data))
+        self.operation.remember(work, Made::job(view)).map(Some)
     }
 
-    fn undo(&self, work: &mut Work, given: &Value) -> engine::Result<()> {
-        give_back(work, &self.claim.workspace, &self.operation, given)
+    fn undo(&self, work: &mut Work, given: &Made) -> engine::Result<()> {
+        let Some((job_id, token)) = given.claimed() else { return Ok(()) };
+        release_claimed(work, &self.claim.workspace, &self.operation, job_id, token)
     }
+}
+
+fn claimed(data: &Value) -> Option<(&str, &str)> {
+    let text = |name| data.get("job").and_then(|job| job.get(name)).and_then(Value::as_str);
+    text("job-id").zip(text("lease-token"))
 }
 
 /// Releases a job that was claimed for a caller that is gone.
 pub fn give_back(work: &mut Work, workspace: &str, operation: &Operation, given: &Value) -> engine::Result<()> {
-    let text = |name| given.get("job").and_then(|job| job.get(name)).and_then(Value::as_str);
-    let (Some(job_id), Some(token)) = (text("job-id"), text("lease-token")) else { return Ok(()) };
+    let Some((job_id, token)) = claimed(given) else { return Ok(()) };
+    release_claimed(work, workspace, operation, job_id, token)
+}
+
+fn release_claimed(
+    work: &mut Work,
+    workspace: &str,
+    operation: &Operation,
+    job_id: &str,
+    token: &str,
+) -> engine::Result<()> {
     operation.forget(work)?;
     let release = Settle::Release { reason: Some("claim was given up".into()) };
     work.settle(workspace, job_id, token, &release).map(|_| ())
 }
 
 /// The data of a claim.
-pub fn claim_data(claimed: Option<Value>) -> Value {
-    claimed.unwrap_or_else(|| MapBuilder::new().put("job", Value::Nil).build())
+pub fn claim_data(claimed: Option<Made>) -> Value {
+    claimed.map(Made::data).unwrap_or_else(|| MapBuilder::new().put("job", Value::Nil).build())
 }
 
 /// Reads the state of what is waited for, and whether it has ended.
@@ -89,6 +151,8 @@ pub type Look = Box<dyn Fn(&mut dyn Rows, Now) -> engine::Result<(Value, bool)> 
 pub struct Await {
     pub id: String,
     pub wait: Wait,
+    /// Equal where the same is read of the same id.
+    pub alike: String,
     pub look: Look,
 }
 
@@ -120,24 +184,24 @@ fn digested(mut submit: Submit, kind: &str, metadata: Option<&Text>, jobs: &[eng
     submit
 }
 
-pub fn create(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+pub fn create(workspace: &str, args: Args) -> Op {
     let new = engine::NewJob {
         payload: args.open("payload"),
         metadata: args.open("metadata"),
         max_attempts: args.int("max-attempts"),
     };
-    let submit = digested(submit(workspace, args), "job", None, std::slice::from_ref(&new));
-    work.create(&submit, &new).map(view::job_data)
+    let submit = digested(submit(workspace, &args), "job", None, std::slice::from_ref(&new));
+    Box::new(move |work| work.create(&submit, &new).map(Made::job))
 }
 
-pub fn create_batch(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+pub fn create_batch(workspace: &str, args: Args) -> Op {
     let mut jobs = args.jobs();
     for job in &mut jobs {
         job.max_attempts = job.max_attempts.or(args.int("max-attempts"));
     }
     let metadata = args.open("metadata");
-    let submit = digested(submit(workspace, args), "batch", metadata.as_ref(), &jobs);
-    work.create_batch(&submit, metadata.as_ref(), &jobs).map(view::batch_data)
+    let submit = digested(submit(workspace, &args), "batch", metadata.as_ref(), &jobs);
+    Box::new(move |work| work.create_batch(&submit, metadata.as_ref(), &jobs).map(Made::batch))
 }
 
 pub fn get(reading: &mut Reading, args: &Args) -> Reply {
@@ -249,12 +313,18 @@ pub fn claim(workspace: &str, args: &Args) -> Claim {
     }
 }
 
-pub fn heartbeat(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
-    let held = work.heartbeat(workspace, args.text("job-id"), args.text("lease-token"), args.int("lease-duration"));
-    held.map(view::held_data)
+/// The job and the lease token that a worker names.
+fn holder(workspace: &str, args: &Args) -> (String, String, String) {
+    (workspace.into(), args.text("job-id").into(), args.text("lease-token").into())
 }
 
-pub fn progress(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+pub fn heartbeat(workspace: &str, args: Args) -> Op {
+    let ((workspace, job_id, token), lease_ms) = (holder(workspace, &args), args.int("lease-duration"));
+    Box::new(move |work| work.heartbeat(&workspace, &job_id, &token, lease_ms).map(Made::held))
+}
+
+pub fn progress(workspace: &str, args: Args) -> Op {
+    let (workspace, job_id, token) = holder(workspace, &args);
     let report = Report {
         status: args.maybe_text("status").and_then(Status::from_name),
         message: args.maybe_string("message"),
@@ -262,10 +332,10 @@ pub fn progress(work: &mut Work, workspace: &str, args: &Args) -> engine::Result
         metrics: args.open("metrics"),
         artifacts: args.artifacts(),
     };
-    work.progress(workspace, args.text("job-id"), args.text("lease-token"), &report).map(view::held_data)
+    Box::new(move |work| work.progress(&workspace, &job_id, &token, &report).map(Made::held))
 }
 
-pub fn complete(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+pub fn complete(workspace: &str, args: Args) -> Op {
     let settle = Settle::Complete {
         status: args.maybe_text("status").and_then(Status::from_name).unwrap_or(Status::Succeeded),
         summary: args.maybe_string("summary"),
@@ -274,10 +344,10 @@ pub fn complete(work: &mut Work, workspace: &str, args: &Args) -> engine::Result
         artifacts: args.artifacts(),
         worker_info: args.open("worker-info"),
     };
-    settled(work, workspace, args, &settle)
+    settled(workspace, &args, settle)
 }
 
-pub fn fail(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
+pub fn fail(workspace: &str, args: Args) -> Op {
     let error = MapBuilder::new()
         .put("code", args.maybe_text("code").unwrap_or("failed"))
         .put("message", args.maybe_text("message").unwrap_or("worker reported a failure"))
@@ -289,43 +359,51 @@ pub fn fail(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Val
         retryable: args.flag("retryable").unwrap_or(false),
         retry_after_ms: args.int("retry-after-ms"),
     };
-    settled(work, workspace, args, &settle)
+    settled(workspace, &args, settle)
 }
 
-pub fn release(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
-    settled(work, workspace, args, &Settle::Release { reason: args.maybe_string("reason") })
+pub fn release(workspace: &str, args: Args) -> Op {
+    settled(workspace, &args, Settle::Release { reason: args.maybe_string("reason") })
 }
 
-fn settled(work: &mut Work, workspace: &str, args: &Args, settle: &Settle) -> engine::Result<Value> {
-    work.settle(workspace, args.text("job-id"), args.text("lease-token"), settle).map(view::job_data)
+fn settled(workspace: &str, args: &Args, settle: Settle) -> Op {
+    let (workspace, job_id, token) = holder(workspace, args);
+    let settled_by = settle.digest();
+    Box::new(move |work| work.settle_as(&workspace, &job_id, &token, &settle, &settled_by).map(Made::job))
 }
 
-pub fn cancel(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
-    work.cancel(workspace, args.text("job-id"), args.maybe_text("reason")).map(view::job_data)
+pub fn cancel(workspace: &str, args: Args) -> Op {
+    let workspace = workspace.to_string();
+    Box::new(move |work| work.cancel(&workspace, args.text("job-id"), args.maybe_text("reason")).map(Made::job))
 }
 
-pub fn retry(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
-    work.retry(workspace, args.text("job-id")).map(view::job_data)
+pub fn retry(workspace: &str, args: Args) -> Op {
+    let workspace = workspace.to_string();
+    Box::new(move |work| work.retry(&workspace, args.text("job-id")).map(Made::job))
 }
 
-pub fn cancel_batch(work: &mut Work, workspace: &str, args: &Args) -> engine::Result<Value> {
-    work.cancel_batch(workspace, args.text("batch-id"), args.maybe_text("reason")).map(view::batch_data)
+pub fn cancel_batch(workspace: &str, args: Args) -> Op {
+    let workspace = workspace.to_string();
+    Box::new(move |work| {
+        work.cancel_batch(&workspace, args.text("batch-id"), args.maybe_text("reason")).map(Made::batch)
+    })
 }
 
 pub fn await_job(workspace: &str, args: &Args) -> Await {
     let (workspace, id) = (workspace.to_string(), args.text("job-id").to_string());
-    let job_id = id.clone();
+    let (job_id, alike) = (id.clone(), workspace.clone());
     let look = move |rows: &mut dyn Rows, now: Now| {
         let view = job(rows, now, &workspace, &job_id)?;
         let ended = view.job.facts.status.is_terminal();
         Ok((MapBuilder::new().put("job", view::job(view)).put("terminal", ended).build(), ended))
     };
-    Await { id, wait: wait(args), look: Box::new(look) }
+    Await { id, wait: wait(args), alike: format!("job {alike}"), look: Box::new(look) }
 }
 
 pub fn await_batch(workspace: &str, args: &Args) -> Await {
     let (workspace, id) = (workspace.to_string(), args.text("batch-id").to_string());
     let (batch_id, limit) = (id.clone(), shown(args, false));
+    let alike = format!("batch {limit:?} {workspace}");
     let look = move |rows: &mut dyn Rows, now: Now| {
         let view = batch(rows, now, &workspace, &batch_id, None)?;
         let ended = view.batch.status.is_terminal();
@@ -334,7 +412,7 @@ pub fn await_batch(workspace: &str, args: &Args) -> Await {
         data.push((Value::key("terminal"), Value::Bool(ended)));
         Ok((Value::Map(data), ended))
     };
-    Await { id, wait: wait(args), look: Box::new(look) }
+    Await { id, wait: wait(args), alike, look: Box::new(look) }
 }
 
 fn wait(args: &Args) -> Wait {

@@ -7,6 +7,7 @@ use super::waiting::Waiting;
 use super::{Answer, Call, Client, Done, Reply};
 use crate::job::limits;
 use crate::value::Value;
+use std::time::Duration;
 
 /// The name of a wait's bound in the table of commands.
 const TIMEOUT_MS: &str = "timeout-ms";
@@ -68,13 +69,18 @@ pub static STEP_OPS: &[StepOp] = &[
 /// `config` is a map with the keys of the op; namespaced keys are the caller's own. An empty `step_id` is that of a call
 /// outside of flows.
 pub fn step(client: &dyn Client, step_id: &str, config: Value, done: Done) -> Answer {
+    step_within(client, step_id, config, Duration::ZERO, done)
+}
+
+/// As `step`; what has only to be made durable is waited for on this thread, for as long as `patience`.
+pub fn step_within(client: &dyn Client, step_id: &str, config: Value, patience: Duration, done: Done) -> Answer {
     let (op, call) = match read(step_id, config) {
         Ok(read) => read,
         Err(error) => return Answer::Now(Err(error)),
     };
     let waiting = Waiting::of(client, &call);
     let later = waiting.clone();
-    let answer = client.call(call, Box::new(move |reply| done(given(op, later, reply))));
+    let answer = client.call_within(call, patience, Box::new(move |reply| done(given(op, later, reply))));
     match answer {
         Answer::Now(reply) => Answer::Now(given(op, waiting, reply)),
         later @ Answer::Later(_) => later,

@@ -4,11 +4,12 @@
 
 use super::clock::{Clock, Ids, Now};
 use super::error::{Error, Result};
+use super::seat::{Seat, Sleepers};
 use super::work::{News, Work};
 use crate::store::{self, Patience, Store, Tx};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -28,10 +29,20 @@ const GROUP_TIME: Duration = Duration::from_millis(20);
 /// How often an operation is run again whose row another writer changed.
 const CONFLICTS_MAX: usize = 10;
 /// How long the writer waits for the callers of the last group to come back.
-const GATHER: Duration = Duration::from_micros(60);
+const GATHER: Duration = Duration::from_micros(100);
+/// As long, where they are many.
+const GATHER_CROWD: Duration = Duration::from_micros(200);
+const GATHER_NAP: Duration = Duration::from_micros(20);
+/// More callers than this are more than the cores can run at once.
+const CROWD: usize = 16;
+/// How many callers of a commit are woken while it is under way, so that they are awake when it is done.
+const ALERTED_MAX: usize = 64;
 
-/// Told after each commit what it changed.
-pub type Tell = Box<dyn Fn(News) + Send + Sync>;
+/// Told after each commit what it changed, and whether the committing thread has nothing else to do.
+pub type Tell = Box<dyn Fn(News, bool) + Send + Sync>;
+
+/// Asked before each commit who waits for what it changes: their operations share it.
+pub type Join = Box<dyn Fn(&News) -> Vec<Box<dyn Queued>> + Send + Sync>;
 
 /// The one writer of a store in this process.
 pub struct Committer {
@@ -44,6 +55,9 @@ pub struct Committer {
     arrived: Condvar,
     /// Whether the last commit was shared: then a caller that finds the writer free joins the others.
     shared: AtomicBool,
+    /// How many operations wait.
+    waiting: AtomicUsize,
+    join: Join,
     tell: Tell,
 }
 
@@ -54,28 +68,72 @@ struct Queue {
     thread: Option<std::thread::JoinHandle<()>>,
     /// How many shared the last commit.
     last: usize,
+    /// Whether the writer sleeps until something waits.
+    idle: bool,
     closed: bool,
 }
 
+/// What is to be told after the commit of one operation, and the operations that joined it.
+type Told = (News, Vec<Box<dyn Queued>>);
+
 /// An operation that waits for a commit.
-trait Queued: Send {
+pub trait Queued: Send {
     /// Runs it; an error if it is not to be kept.
     fn run(&mut self, work: &mut Work) -> std::result::Result<(), Error>;
-    /// Tells its caller, with the trouble of the commit if there was any.
-    fn settle(self: Box<Self>, trouble: Option<Error>);
+    /// Tells its caller, with the trouble of the commit if there was any. Callers who sleep are left to `sleepers`.
+    fn settle(self: Box<Self>, trouble: Option<Error>, sleepers: &Arc<Sleepers>);
+    /// Its caller will be told soon.
+    fn alert(&self, sleepers: &Arc<Sleepers>);
 }
 
-struct Operation<T, O, D> {
+/// An operation and how its caller is told.
+struct Operation<T, O, A> {
     op: O,
     result: Option<Result<T>>,
-    done: D,
+    answer: A,
 }
 
-impl<T, O, D> Queued for Operation<T, O, D>
+/// How a caller is told.
+trait Answer<T, O>: Send {
+    fn give(self, op: O, result: Result<T>, sleepers: &Arc<Sleepers>);
+
+    /// It will be told soon.
+    fn alert(&self, _sleepers: &Arc<Sleepers>) {}
+}
+
+/// By a callback.
+struct Callback<D>(D);
+
+impl<T, O, D: FnOnce(Result<T>) + Send> Answer<T, O> for Callback<D> {
+    fn give(self, op: O, result: Result<T>, _sleepers: &Arc<Sleepers>) {
+        drop(op);
+        (self.0)(result)
+    }
+}
+
+impl<T: Send, O: Send, D: FnOnce(Result<T>) + Send> Answer<T, O> for Arc<Seat<T, O, D>> {
+    fn give(self, op: O, result: Result<T>, sleepers: &Arc<Sleepers>) {
+        Seat::answer(&self, op, result, sleepers)
+    }
+
+    fn alert(&self, sleepers: &Arc<Sleepers>) {
+        Seat::alert(self, sleepers)
+    }
+}
+
+/// An operation whose caller is told by callback.
+pub fn queued<T: Send + 'static>(
+    op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
+    done: impl FnOnce(Result<T>) + Send + 'static,
+) -> Box<dyn Queued> {
+    Box::new(Operation { op, result: None, answer: Callback(done) })
+}
+
+impl<T, O, A> Queued for Operation<T, O, A>
 where
     T: Send,
     O: FnMut(&mut Work) -> Result<T> + Send,
-    D: FnOnce(Result<T>) + Send,
+    A: Answer<T, O>,
 {
     fn run(&mut self, work: &mut Work) -> Result<()> {
         match guarded(&mut self.op, work) {
@@ -90,9 +148,12 @@ where
         }
     }
 
-    fn settle(self: Box<Self>, trouble: Option<Error>) {
-        let Operation { result, done, op } = *self;
-        drop(op);
+    fn alert(&self, sleepers: &Arc<Sleepers>) {
+        self.answer.alert(sleepers)
+    }
+
+    fn settle(self: Box<Self>, trouble: Option<Error>, sleepers: &Arc<Sleepers>) {
+        let Operation { op, result, answer } = *self;
         let result = match (result, trouble) {
             // What a rule refused is not there, whatever became of the commit.
             (Some(Err(error)), _) => Err(error),
@@ -101,7 +162,7 @@ where
             (None, None) => Err(Error::Closed),
         };
         // A panic of one caller's callback is not the others' business.
-        let _ = catch_unwind(AssertUnwindSafe(|| done(result)));
+        let _ = catch_unwind(AssertUnwindSafe(|| answer.give(op, result, sleepers)));
     }
 }
 
@@ -121,6 +182,7 @@ impl Committer {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         offset_ms: i64,
+        join: Join,
         tell: Tell,
     ) -> Committer {
         Committer {
@@ -132,6 +194,8 @@ impl Committer {
             queue: Mutex::default(),
             arrived: Condvar::new(),
             shared: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            join,
             tell,
         }
     }
@@ -142,21 +206,26 @@ impl Committer {
         Now { wall_ms: self.clock.wall_ms(), store_ms }
     }
 
-    /// Runs `op` in a transaction, alone and on this thread where the writer is free, else in the next shared commit,
-    /// after which `done` is called. The result is given at once in the first case. `op` may be run more than once.
+    /// Runs `op` in a transaction, alone and on this thread where the writer is free, else in the next shared commit.
+    /// The result is given where it is there within `patience`; else `done` will be called with it. `op` may be run
+    /// more than once.
     pub fn write<T: Send + 'static>(
         self: &Arc<Committer>,
         class: Class,
+        patience: Duration,
         mut op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
         done: impl FnOnce(Result<T>) + Send + 'static,
     ) -> Option<Result<T>> {
-        match self.alone(&mut op) {
-            Some(result) => Some(result),
-            None => {
-                self.enqueue(class, op, done);
-                None
-            }
+        if let Some(result) = self.alone(&mut op) {
+            return Some(result);
         }
+        if patience.is_zero() {
+            self.enqueue(class, op, done);
+            return None;
+        }
+        let seat = Seat::take(done);
+        self.push(class, Box::new(Operation { op, result: None, answer: seat.clone() }));
+        seat.wait(patience)
     }
 
     /// As `write`, but always in a shared commit.
@@ -166,11 +235,14 @@ impl Committer {
         op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
         done: impl FnOnce(Result<T>) + Send + 'static,
     ) {
-        let operation = Box::new(Operation { op, result: None, done });
+        self.push(class, queued(op, done));
+    }
+
+    fn push(self: &Arc<Committer>, class: Class, operation: Box<dyn Queued>) {
         let mut queue = self.queue();
         if queue.closed {
             drop(queue);
-            return operation.settle(Some(Error::Closed));
+            return settle_all(vec![operation], Some(&Error::Closed));
         }
         match class {
             Class::Urgent => queue.urgent.push_back(operation),
@@ -184,13 +256,16 @@ impl Committer {
                     let waiting: Vec<_> = waiting.into_iter().chain(queue.bulk.drain(..)).collect();
                     drop(queue);
                     let error = store::Error::Unavailable(format!("writer thread cannot be started: {error}"));
-                    waiting.into_iter().for_each(|operation| operation.settle(Some(error.clone().into())));
-                    return;
+                    return settle_all(waiting, Some(&error.into()));
                 }
             }
         }
+        self.waiting.store(queue.urgent.len() + queue.bulk.len(), Ordering::Relaxed);
+        let idle = std::mem::take(&mut queue.idle);
         drop(queue);
-        self.arrived.notify_one();
+        if idle {
+            self.arrived.notify_one();
+        }
     }
 
     fn start_thread(self: &Arc<Committer>) -> std::io::Result<std::thread::JoinHandle<()>> {
@@ -253,8 +328,9 @@ impl Committer {
             Ok((value, news)) => (Ok(value), Some(news)),
         };
         drop(session);
-        if let Some(news) = news {
-            (self.tell)(news);
+        if let Some((news, joined)) = news {
+            settle_all(joined, None);
+            (self.tell)(news, true);
         }
         Some(result)
     }
@@ -263,25 +339,41 @@ impl Committer {
         &self,
         session: &mut Option<Box<dyn Tx>>,
         op: &mut impl FnMut(&mut Work) -> Result<T>,
-    ) -> Result<(T, News)> {
+    ) -> Result<(T, Told)> {
         let tx = self.session(session)?;
         tx.begin(Patience::None)?;
-        let mut last_ended = None;
-        let mut work =
-            Work { tx, now: self.now(), ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+        let (mut last_ended, now) = (None, self.now());
+        let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
         let result = guarded(op, &mut work);
         let mut news = std::mem::take(&mut work.news);
+        let mut joined = Vec::new();
         let done = result.and_then(|value| {
+            joined = (self.join)(&news);
+            for operation in &mut joined {
+                let written = tx.writes();
+                let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+                match operation.run(&mut work) {
+                    Ok(()) => news.append(std::mem::take(&mut work.news)),
+                    Err(error @ Error::Store(_)) => return Err(error),
+                    // It is undone with the rest, and each has its own try.
+                    Err(_) if tx.writes() != written => return Err(Error::Conflict),
+                    Err(_) => {}
+                }
+            }
             news.flush(tx)?;
             Ok(value)
         });
         match done {
             Ok(value) => {
-                tx.commit()?;
-                Ok((value, news))
+                if let Err(error) = tx.commit() {
+                    settle_all(joined, Some(&error.clone().into()));
+                    return Err(error.into());
+                }
+                Ok((value, (news, joined)))
             }
             Err(error) => {
                 tx.rollback();
+                settle_all(joined, Some(&error));
                 Err(error)
             }
         }
@@ -304,8 +396,10 @@ impl Committer {
             if queue.closed {
                 return None;
             }
+            queue.idle = true;
             queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        queue.idle = false;
         if self.shared.load(Ordering::Relaxed) && !queue.closed {
             queue = self.gather(queue);
         }
@@ -314,20 +408,23 @@ impl Committer {
         let mut group: Vec<_> = queue.urgent.drain(..urgent).collect();
         group.extend(queue.bulk.drain(..bulk));
         queue.last = group.len();
+        self.waiting.store(queue.urgent.len() + queue.bulk.len(), Ordering::Relaxed);
         Some(group)
     }
 
-    fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        let until = Instant::now() + GATHER;
-        let mut waiting = queue.urgent.len() + queue.bulk.len();
+    fn gather<'a>(&'a self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         let enough = queue.last.min(GROUP_MAX);
-        while waiting < enough && Instant::now() < until {
-            drop(queue);
-            std::thread::yield_now();
-            queue = self.queue();
-            waiting = queue.urgent.len() + queue.bulk.len();
+        if queue.urgent.len() + queue.bulk.len() >= enough {
+            return queue;
         }
-        queue
+        drop(queue);
+        let crowd = enough > CROWD;
+        let until = Instant::now() + if crowd { GATHER_CROWD } else { GATHER };
+        while self.waiting.load(Ordering::Relaxed) < enough && Instant::now() < until {
+            // So many callers need this core too.
+            if crowd { std::thread::sleep(GATHER_NAP) } else { std::thread::yield_now() }
+        }
+        self.queue()
     }
 
     fn commit_group(&self, mut group: Vec<Box<dyn Queued>>) {
@@ -342,10 +439,10 @@ impl Committer {
                     group.extend(rest);
                     continue;
                 }
-                Some(trouble) => group.into_iter().for_each(|operation| operation.settle(Some(trouble.clone()))),
+                Some(trouble) => settle_all(group, Some(&trouble)),
                 None => {
-                    (self.tell)(ran.news);
-                    group.into_iter().for_each(|operation| operation.settle(None));
+                    settle_all(group, None);
+                    (self.tell)(ran.news, false);
                 }
             }
             group = rest;
@@ -353,7 +450,7 @@ impl Committer {
     }
 
     /// Runs the operations of a group in one transaction and commits it; the later ones may be left for another.
-    fn run_group(&self, group: &mut [Box<dyn Queued>]) -> Ran {
+    fn run_group(&self, group: &mut Vec<Box<dyn Queued>>) -> Ran {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ran = Ran::default();
         let mut done = self.try_group(&mut session, group, &mut ran, false);
@@ -378,19 +475,30 @@ impl Committer {
     fn try_group(
         &self,
         session: &mut Option<Box<dyn Tx>>,
-        group: &mut [Box<dyn Queued>],
+        group: &mut Vec<Box<dyn Queued>>,
         ran: &mut Ran,
         carefully: bool,
     ) -> Result<Tried> {
         let started = Instant::now();
         let tx = self.session(session)?;
         tx.begin(Patience::Full)?;
-        let mut last_ended = None;
-        let now = self.now();
-        for operation in group.iter_mut() {
-            if ran.kept > 0 && started.elapsed() > GROUP_TIME {
-                break;
+        let (mut last_ended, now) = (None, self.now());
+        let (mut end, mut asked) = (group.len(), false);
+        loop {
+            if ran.kept > 0 && !asked && started.elapsed() > GROUP_TIME {
+                end = ran.kept;
             }
+            if ran.kept == end {
+                if asked {
+                    break;
+                }
+                asked = true;
+                let joined = (self.join)(&ran.news);
+                end += joined.len();
+                group.splice(ran.kept..ran.kept, joined);
+                continue;
+            }
+            let operation = &mut group[ran.kept];
             ran.kept += 1;
             if carefully {
                 tx.savepoint()?;
@@ -415,9 +523,24 @@ impl Committer {
             }
         }
         ran.news.flush(tx)?;
+        if ran.kept > 1 {
+            let sleepers = Arc::default();
+            group[..ran.kept].iter().take(ALERTED_MAX).for_each(|operation| operation.alert(&sleepers));
+            sleepers.wake();
+        }
         tx.commit()?;
         Ok(Tried::Committed)
     }
+}
+
+/// Tells the callers of operations that shared a commit, with its trouble if there was any.
+fn settle_all(operations: Vec<Box<dyn Queued>>, trouble: Option<&Error>) {
+    if operations.is_empty() {
+        return;
+    }
+    let sleepers = Arc::default();
+    operations.into_iter().for_each(|operation| operation.settle(trouble.cloned(), &sleepers));
+    sleepers.wake();
 }
 
 /// After trouble with the store the next commit begins with a fresh look at it.

@@ -12,6 +12,7 @@ mod log;
 mod operate;
 mod remember;
 mod retention;
+mod seat;
 mod settle;
 mod submit;
 mod upkeep;
@@ -102,7 +103,9 @@ impl Engine {
         let offset_ms = set_clock(&*store, &*clock)?;
         let upkeep = Upkeep::new(fallback_poll);
         let after_commit = after_commit(store.clone(), upkeep.clone(), tell.clone());
-        let committer = Arc::new(Committer::new(store.clone(), clock, ids, offset_ms, after_commit));
+        let joining = upkeep.clone();
+        let join: commit::Join = Box::new(move |news| joining.joining(news));
+        let committer = Arc::new(Committer::new(store.clone(), clock, ids, offset_ms, join, after_commit));
         if kept {
             let started = upkeep.start(store.clone(), committer.clone(), tell.clone());
             started.map_err(no_thread)?;
@@ -128,7 +131,18 @@ impl Engine {
         op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
         done: impl FnOnce(Result<T>) + Send + 'static,
     ) -> Option<Result<T>> {
-        self.committer.write(class, op, done)
+        self.committer.write(class, Duration::ZERO, op, done)
+    }
+
+    /// As `write`, but waits for a shared commit on this thread for as long as `patience`.
+    pub fn write_within<T: Send + 'static>(
+        &self,
+        class: Class,
+        patience: Duration,
+        op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> Option<Result<T>> {
+        self.committer.write(class, patience, op, done)
     }
 
     /// Runs `read` on one consistent state of what is committed.
@@ -170,9 +184,9 @@ fn no_thread(error: std::io::Error) -> Error {
 
 /// What follows a commit: those who wait here are told, and other processes where it matters to them.
 fn after_commit(store: Arc<dyn Store>, upkeep: Arc<Upkeep>, tell: Tell) -> commit::Tell {
-    Box::new(move |news| {
+    Box::new(move |news, free| {
         let matters = news.matters;
-        upkeep.news(news);
+        upkeep.news(news, free);
         if matters && let Err(error) = store.announce() {
             tell(Notice { event: "announce-failed", message: error.to_string() });
         }

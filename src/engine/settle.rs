@@ -34,13 +34,24 @@ pub enum Settle {
 impl Work<'_> {
     /// Ends the attempt of the token.
     pub fn settle(&mut self, workspace: &str, job_id: &str, token: &str, settle: &Settle) -> Result<JobView> {
+        self.settle_as(workspace, job_id, token, settle, &settle.digest())
+    }
+
+    /// As `settle`, where its digest was made before.
+    pub fn settle_as(
+        &mut self,
+        workspace: &str,
+        job_id: &str,
+        token: &str,
+        settle: &Settle,
+        settled_by: &[u8],
+    ) -> Result<JobView> {
         let mut job = self.job(workspace, job_id)?;
-        let settled_by = settle.digest();
         let holder = self.holder(&job, token)?;
         let current = match holder {
             Holder::Current(attempt) => Some(attempt),
             Holder::Stranger => None,
-            Holder::Settled(attempt) if attempt.settled_by.as_ref() == Some(&settled_by) => {
+            Holder::Settled(attempt) if attempt.settled_by.as_deref() == Some(settled_by) => {
                 return JobView::read(self.tx, job, Depth::Full, self.now);
             }
             Holder::Settled(_) => return Err(Error::Settled(job.facts.status)),
@@ -50,22 +61,27 @@ impl Work<'_> {
         let (Some(attempt), Some(outcome)) = (current, change.ended) else {
             unreachable!("the rules let only the holder settle, and that ends its attempt")
         };
-        let recorded = self.record(&job, &change, settle)?;
-        let ended = self.end_attempt(attempt, outcome, recorded.error, Some(settled_by))?;
+        let untouched = untouched(&job);
+        let mut recorded = self.record(&job, &change, settle, untouched)?;
+        let ended = self.end_attempt(attempt, outcome, recorded.error.take(), Some(settled_by.to_vec()))?;
         job.last_heartbeat_at = Some(self.now.wall_ms);
         self.apply(&mut job, &change)?;
-        self.settled(job, ended, recorded.outcome)
+        self.settled(job, ended, recorded, untouched)
     }
 
     /// The job as its last attempt left it, with what was just written.
-    fn settled(&mut self, job: Job, ended: Attempt, outcome: Option<store::Outcome>) -> Result<JobView> {
+    fn settled(&mut self, job: Job, ended: Attempt, recorded: Recorded, untouched: bool) -> Result<JobView> {
         let (seq, status) = (job.seq, job.facts.status);
         let body = self.tx.body(seq, true)?;
         let mut view = JobView::bare(job, body, Depth::Full, self.now);
-        view.progress = self.tx.progress(seq)?;
-        view.artifacts = self.tx.artifacts(seq)?;
-        view.outcome = match outcome {
-            None if status.is_terminal() => self.tx.outcome(seq)?,
+        if !untouched {
+            view.progress = self.tx.progress(seq)?;
+        }
+        if !untouched || recorded.artifacts {
+            view.artifacts = self.tx.artifacts(seq)?;
+        }
+        view.outcome = match recorded.outcome {
+            None if status.is_terminal() && !untouched => self.tx.outcome(seq)?,
             known => known,
         };
         match ended.attempt {
@@ -79,13 +95,13 @@ impl Work<'_> {
     }
 
     /// Stores what the worker said.
-    fn record(&mut self, job: &Job, change: &Change, settle: &Settle) -> Result<Recorded> {
+    fn record(&mut self, job: &Job, change: &Change, settle: &Settle, untouched: bool) -> Result<Recorded> {
         match settle {
             Settle::Complete { summary, outputs, metrics, artifacts, worker_info, status: _ } => {
                 self.add_artifacts(job, artifacts)?;
                 // A job that is cancelled keeps the reason that it was cancelled for.
                 let before = match change.next.status {
-                    Status::Cancelled => self.tx.outcome(job.seq)?,
+                    Status::Cancelled if !untouched => self.tx.outcome(job.seq)?,
                     _ => None,
                 };
                 let outcome = store::Outcome {
@@ -95,8 +111,11 @@ impl Work<'_> {
                     worker_info: worker_info.clone(),
                     error: before.and_then(|before| before.error),
                 };
-                self.tx.put_outcome(job.seq, &outcome)?;
-                Ok(Recorded { error: None, outcome: Some(outcome) })
+                // Nothing to say where nothing was said: no row is as good as an empty one.
+                if !untouched || outcome != store::Outcome::default() {
+                    self.tx.put_outcome(job.seq, &outcome)?;
+                }
+                Ok(Recorded { error: None, outcome: Some(outcome), artifacts: !artifacts.is_empty() })
             }
             Settle::Fail { error, artifacts, .. } => {
                 self.add_artifacts(job, artifacts)?;
@@ -105,10 +124,11 @@ impl Work<'_> {
                 if let Some(outcome) = &outcome {
                     self.tx.put_outcome(job.seq, outcome)?;
                 }
-                Ok(Recorded { error: Some(error.clone()), outcome })
+                Ok(Recorded { error: Some(error.clone()), outcome, artifacts: !artifacts.is_empty() })
             }
             Settle::Release { reason } => {
-                Ok(Recorded { error: reason.as_ref().map(|reason| release_error(reason)), outcome: None })
+                let error = reason.as_ref().map(|reason| release_error(reason));
+                Ok(Recorded { error, outcome: None, artifacts: false })
             }
         }
     }
@@ -119,6 +139,14 @@ struct Recorded {
     /// For the history.
     error: Option<Text>,
     outcome: Option<store::Outcome>,
+    /// Whether there were artifacts with it.
+    artifacts: bool,
+}
+
+/// Whether nothing happened to the job but that it was submitted and claimed: each report, attachment, cancel or
+/// heartbeat since would have given it another revision. Then it has no progress, artifacts or outcome.
+fn untouched(job: &Job) -> bool {
+    job.facts.attempt == 1 && job.rev == 1
 }
 
 impl Settle {
@@ -132,7 +160,8 @@ impl Settle {
         }
     }
 
-    fn digest(&self) -> Vec<u8> {
+    /// The same for the same word, said again.
+    pub fn digest(&self) -> Vec<u8> {
         digest([format!("{self:?}").as_str()].into_iter())
     }
 }

@@ -2,8 +2,9 @@
 //! It does not decide what may happen to a job.
 
 use super::commit::Committer;
+use super::commit::Queued;
 use super::error::Error;
-use super::waiters::{Call, Queue, Topic, Waiters, Why};
+use super::waiters::{Call, Queue, Seen, Topic, Waiters, Why};
 use super::work::News;
 use super::{Notice, Tell};
 use crate::store::{self, Rows, Store};
@@ -20,6 +21,10 @@ const SWEEP_JOBS: i64 = 200;
 const FORGET: Duration = Duration::from_secs(60);
 /// How many answers one commit forgets at most.
 const FORGET_ANSWERS: i64 = 200;
+/// How many are told of an end by the thread that committed it, where it has nothing else to do.
+const AT_ONCE: usize = 2;
+/// How many claims that wait share the commit that queues jobs for them.
+const JOIN_MAX: i64 = 16;
 
 /// Who waits, and the thread that looks after them.
 pub struct Upkeep {
@@ -83,19 +88,53 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Takes the news of a commit of this process.
-    pub fn news(&self, news: News) {
+    /// Takes the news of a commit of this process. `free` says that this thread has nothing else to do.
+    pub fn news(&self, news: News, free: bool) {
         let mut state = self.state();
         if state.waiters.is_empty() {
             return;
         }
-        state.ended.extend(news.ended);
-        for (workspace, job_type) in &news.queued {
+        let mut calls = Vec::new();
+        for id in news.ended {
+            match state.waiters.awaiting(&id) {
+                0 => {}
+                few if free && calls.len() + few <= AT_ONCE => calls.extend(state.waiters.ended(&id)),
+                _ => state.ended.push(id),
+            }
+        }
+        for (workspace, job_type, _) in &news.queued {
             let queues = state.waiters.queues_of(workspace, job_type);
             state.check.extend(queues);
         }
+        let wake = !state.ended.is_empty() || !state.check.is_empty();
         drop(state);
-        self.signal.notify_one();
+        if wake {
+            self.signal.notify_one();
+        }
+        call_each(calls, Why::News);
+    }
+
+    /// The claims that wait for what is being queued: they are to share its commit.
+    pub fn joining(&self, news: &News) -> Vec<Box<dyn Queued>> {
+        let mut joining = Vec::new();
+        if news.queued.is_empty() {
+            return joining;
+        }
+        let mut state = self.state();
+        if state.waiters.is_empty() || state.closed {
+            return joining;
+        }
+        for (workspace, job_type, jobs) in &news.queued {
+            let queue = Queue { workspace: workspace.clone(), job_type: job_type.clone(), batch_id: None };
+            for _ in 0..*jobs.min(&JOIN_MAX) {
+                match state.waiters.first(&queue) {
+                    Some(Call::Claim(claim)) => joining.push(claim.join()),
+                    Some(Call::Await(_)) => unreachable!("who waits for an end waits for no queue"),
+                    None => break,
+                }
+            }
+        }
+        joining
     }
 
     /// Adds a waiter; what it waits for is to be looked at after this, not before.
@@ -104,7 +143,7 @@ impl Upkeep {
         let mut state = self.state();
         if state.closed {
             drop(state);
-            call(Why::Closed);
+            call.call(Why::Closed, &mut Seen::default());
             return 0;
         }
         match &topic {
@@ -162,7 +201,7 @@ impl Upkeep {
             Some(_) | None => {}
         }
         let calls = self.state().waiters.all();
-        call_all(calls, Why::Closed);
+        call_each(calls, Why::Closed);
     }
 }
 
@@ -175,11 +214,18 @@ pub struct Waiting {
     pub again: bool,
 }
 
+/// Calls those who wait for one thing.
 fn call_all(calls: Vec<Call>, why: Why) {
+    let mut seen = Seen::default();
     for call in calls {
         // A panic of one caller's callback is not the others' business.
-        let _ = catch_unwind(AssertUnwindSafe(|| call(why)));
+        let _ = catch_unwind(AssertUnwindSafe(|| call.call(why, &mut seen)));
     }
+}
+
+/// Calls those who wait for several things.
+fn call_each(calls: Vec<Call>, why: Why) {
+    calls.into_iter().for_each(|call| call_all(vec![call], why));
 }
 
 /// The thread's own side.
@@ -281,7 +327,7 @@ impl Keeper {
 
     fn act(&mut self, round: Round) -> Result<(), Error> {
         let Round { ended, overdue, check, outside, sweep, start_watch } = round;
-        call_all(overdue, Why::Deadline);
+        call_each(overdue, Why::Deadline);
         self.wake_ended(ended);
         if start_watch {
             self.start_watch();

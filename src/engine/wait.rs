@@ -1,12 +1,13 @@
 //! Waiting for the end of a job or batch, and for a job to claim, without a thread that waits.
 
+use super::commit::{self, Queued};
 use super::error::{Error, Result};
 use super::lease::Claim;
 use super::upkeep::{Upkeep, Waiting};
-use super::waiters::{Queue, Topic, Why};
+use super::waiters::{Call, Claims, Queue, Seen, Topic, Why};
 use super::work::Work;
 use super::{Class, Engine, Now};
-use crate::store::Rows;
+use crate::store::{self, Rows};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -67,12 +68,19 @@ pub enum Waited<T> {
 pub struct Bound {
     pub deadline: Instant,
     pub poll_ms: Option<u64>,
+    /// How long a commit may be waited for on the caller's own thread.
+    pub patience: Duration,
 }
 
 impl Bound {
     /// So many milliseconds from now.
     pub fn after_ms(ms: i64, poll_ms: Option<u64>) -> Bound {
-        Bound { deadline: Instant::now() + Duration::from_millis(ms.max(0) as u64), poll_ms }
+        let deadline = Instant::now() + Duration::from_millis(ms.max(0) as u64);
+        Bound { deadline, poll_ms, patience: Duration::ZERO }
+    }
+
+    pub fn with_patience(self, patience: Duration) -> Bound {
+        Bound { patience, ..self }
     }
 
     fn is_over(&self) -> bool {
@@ -90,10 +98,22 @@ impl<T, F: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static> Look<T>
 impl Engine {
     /// Waits until what `look` reads has ended or the bound is reached: its last state, and whether it ended.
     /// `id` is the job's or batch's. Answers at once where it has ended already.
-    pub fn await_end<T: Send + 'static>(
+    pub fn await_end<T: Clone + Send + 'static>(
         self: &Arc<Engine>,
         id: &str,
         bound: Bound,
+        look: impl Look<T>,
+        done: impl FnOnce(Result<(T, bool)>) + Send + 'static,
+    ) -> Waited<(T, bool)> {
+        self.await_end_alike(id, bound, None, look, done)
+    }
+
+    /// As `await_end`, where all who wait for the same end under the same name `alike` would read the same.
+    pub fn await_end_alike<T: Clone + Send + 'static>(
+        self: &Arc<Engine>,
+        id: &str,
+        bound: Bound,
+        alike: Option<String>,
         look: impl Look<T>,
         done: impl FnOnce(Result<(T, bool)>) + Send + 'static,
     ) -> Waited<(T, bool)> {
@@ -103,7 +123,8 @@ impl Engine {
         // Whoever wants to wait is entered first and looks afterwards: no end falls between the two.
         let look = Arc::new(Mutex::new(look));
         let ticket = Ticket::new();
-        let number = self.enter_await(id.into(), bound, look.clone(), ticket.clone(), Box::new(done), false);
+        let awaiting = Awaiting { id: id.into(), bound, alike, ticket: ticket.clone(), done: Box::new(done) };
+        let number = self.enter_await(awaiting, look.clone(), false);
         let seen = self.look(&look);
         let ended = !matches!(seen, Ok((_, false)));
         if ended && self.upkeep.take(number).is_some() {
@@ -117,36 +138,35 @@ impl Engine {
         self.read(|rows, now| look(rows, now))
     }
 
-    fn enter_await<T: Send + 'static>(
+    fn enter_await<T: Clone + Send + 'static>(
         self: &Arc<Engine>,
-        id: String,
-        bound: Bound,
+        awaiting: Awaiting<T>,
         look: Arc<Mutex<impl Look<T>>>,
-        ticket: Ticket,
-        done: Told<T>,
         again: bool,
     ) -> i64 {
         let engine = Arc::downgrade(self);
-        let (topic, entered) = (Topic::End(id.clone()), ticket.clone());
-        let call = move |why| {
-            let Some(engine) = engine.upgrade() else { return done(Err(Error::Closed)) };
-            match (why, engine.look(&look)) {
-                (Why::Closed, _) => done(Err(Error::Closed)),
+        let (topic, entered, bound) = (Topic::End(awaiting.id.clone()), awaiting.ticket.clone(), awaiting.bound);
+        let call = move |why, seen: &mut Seen| {
+            let Some(engine) = engine.upgrade().filter(|_| why != Why::Closed) else {
+                return (awaiting.done)(Err(Error::Closed));
+            };
+            let ended = |seen: &Result<(T, bool)>| matches!(seen, Ok((_, true)));
+            match (why, seen.once(awaiting.alike.as_deref(), || engine.look(&look), ended)) {
                 // It ended and was queued again meanwhile.
                 (Why::News, Ok((_, false))) => {
-                    let number = engine.enter_await(id, bound, look.clone(), ticket, done, true);
+                    let number = engine.enter_await(awaiting, look.clone(), true);
                     // As at first: an end between this look and that may have been told while nobody waited.
                     if matches!(engine.look(&look), Ok((_, true)))
                         && let Some(call) = engine.upkeep.take(number)
                     {
-                        call(Why::News);
+                        call.call(Why::News, &mut Seen::default());
                     }
                 }
-                (Why::News | Why::Deadline, seen) => done(seen),
+                (Why::News | Why::Deadline | Why::Closed, seen) => (awaiting.done)(seen),
             }
         };
         let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, again };
-        let number = self.upkeep.add(waiting, Box::new(call));
+        let number = self.upkeep.add(waiting, Call::Await(Box::new(call)));
         entered.waits(&self.upkeep, number);
         number
     }
@@ -163,7 +183,7 @@ impl Engine {
             Claimer { engine: Arc::downgrade(self), claiming, bound, ticket: ticket.clone(), done: Box::new(done) };
         let claimer = Arc::new(Mutex::new(Some(claimer)));
         let (op, later) = (claim_op(&claimer), claimer.clone());
-        let answered = self.committer.write(Class::Urgent, op, move |result| {
+        let answered = self.committer.write(Class::Urgent, bound.patience, op, move |result| {
             if let Some(claimer) = take(&later) {
                 claimer.claimed(result, false);
             }
@@ -179,6 +199,15 @@ impl Engine {
             Some(result) => Waited::Now(result),
         }
     }
+}
+
+/// A wait for an end, without what is looked at.
+struct Awaiting<T> {
+    id: String,
+    bound: Bound,
+    alike: Option<String>,
+    ticket: Ticket,
+    done: Told<T>,
 }
 
 /// How a job is claimed for a caller, and given back where the caller is gone.
@@ -255,14 +284,24 @@ impl<C: Claiming> Claimer<C> {
         let topic = Topic::Claimable(self.queue());
         let waiting = Waiting { topic, deadline: self.bound.deadline, poll_ms: self.bound.poll_ms, again };
         let ticket = self.ticket.clone();
-        let number = engine.upkeep.add(waiting, Box::new(move |why| self.woken(why)));
+        let number = engine.upkeep.add(waiting, Call::Claim(Box::new(self)));
         ticket.waits(&engine.upkeep, number);
     }
 
-    fn woken(self, why: Why) {
+    /// The caller gave up while the job was being claimed for it.
+    fn give_back(self, given: C::Given) {
+        let Some(engine) = self.engine.upgrade() else { return };
+        let claiming = self.claiming;
+        // Where this fails the lease runs out instead.
+        engine.committer.enqueue(Class::Urgent, move |work| claiming.undo(work, &given), |_| {});
+    }
+}
+
+impl<C: Claiming> Claims for Claimer<C> {
+    fn woken(self: Box<Self>, why: Why) {
         match (why, self.engine.upgrade()) {
             (Why::News, Some(engine)) => {
-                let claimer = Arc::new(Mutex::new(Some(self)));
+                let claimer = Arc::new(Mutex::new(Some(*self)));
                 let op = claim_op(&claimer);
                 engine.committer.enqueue(Class::Urgent, op, move |result| {
                     if let Some(claimer) = take(&claimer) {
@@ -275,11 +314,16 @@ impl<C: Claiming> Claimer<C> {
         }
     }
 
-    /// The caller gave up while the job was being claimed for it.
-    fn give_back(self, given: C::Given) {
-        let Some(engine) = self.engine.upgrade() else { return };
-        let claiming = self.claiming;
-        // Where this fails the lease runs out instead.
-        engine.committer.enqueue(Class::Urgent, move |work| claiming.undo(work, &given), |_| {});
+    fn join(self: Box<Self>) -> Box<dyn Queued> {
+        let claimer = Arc::new(Mutex::new(Some(*self)));
+        commit::queued(claim_op(&claimer), move |result| match (take(&claimer), result) {
+            (None, _) => {}
+            // The transaction is not there, for a reason that may be another's: it tries by itself.
+            (Some(claimer), Err(Error::Conflict)) => Box::new(claimer).woken(Why::News),
+            (Some(claimer), Err(Error::Store(trouble))) if !matches!(trouble, store::Error::Unknown(_)) => {
+                Box::new(claimer).woken(Why::News)
+            }
+            (Some(claimer), result) => claimer.claimed(result, true),
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! Who waits for what: endings, claimable jobs, and until when. Data only: `upkeep.rs` acts on it.
 
+use super::commit::Queued;
+use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
@@ -32,8 +34,58 @@ pub struct Queue {
     pub batch_id: Option<String>,
 }
 
-/// Called once, on the upkeep thread: it must not block.
-pub type Call = Box<dyn FnOnce(Why) + Send>;
+/// What is called, once, on a thread that must not be blocked.
+pub enum Call {
+    /// Of one that waits for an end.
+    Await(Awaiting),
+    Claim(Box<dyn Claims>),
+}
+
+impl Call {
+    pub fn call(self, why: Why, seen: &mut Seen) {
+        match self {
+            Call::Await(call) => call(why, seen),
+            Call::Claim(claim) => claim.woken(why),
+        }
+    }
+}
+
+/// Told why it is called; it may use what others have read.
+pub type Awaiting = Box<dyn FnOnce(Why, &mut Seen) + Send>;
+
+/// A claim that waits.
+pub trait Claims: Send {
+    /// Tries by itself, or gives up.
+    fn woken(self: Box<Self>, why: Why);
+    /// Its try as a part of the transaction in which a job is queued.
+    fn join(self: Box<Self>) -> Box<dyn Queued>;
+}
+
+/// What those who are woken together have read: who would read the same is given the same.
+#[derive(Default)]
+pub struct Seen(HashMap<String, Box<dyn Any>>);
+
+impl Seen {
+    /// What was read under this name, or what `read` reads now and `keep` says is worth keeping.
+    pub fn once<T: Clone + 'static>(
+        &mut self,
+        name: Option<&str>,
+        read: impl FnOnce() -> T,
+        keep: impl FnOnce(&T) -> bool,
+    ) -> T {
+        let known = name.and_then(|name| self.0.get(name)).and_then(|known| known.downcast_ref::<T>());
+        if let Some(known) = known {
+            return known.clone();
+        }
+        let read = read();
+        if let Some(name) = name
+            && keep(&read)
+        {
+            self.0.insert(name.into(), Box::new(read.clone()));
+        }
+        read
+    }
+}
 
 struct Waiter {
     topic: Topic,
@@ -104,6 +156,11 @@ impl Waiters {
     pub fn ended(&mut self, id: &str) -> Vec<Call> {
         let numbers = self.by_end.remove(id).unwrap_or_default();
         numbers.into_iter().filter_map(|number| self.take(number)).collect()
+    }
+
+    /// How many wait for the end of `id`.
+    pub fn awaiting(&self, id: &str) -> usize {
+        self.by_end.get(id).map_or(0, BTreeSet::len)
     }
 
     /// How many wait for a job of the queue.

@@ -11,8 +11,8 @@ use crate::store::{Fanout, Job, Rows, Tx};
 pub struct News {
     /// Ids of jobs and batches that ended.
     pub ended: Vec<String>,
-    /// Workspace and type of jobs that may have become claimable.
-    pub queued: Vec<(String, String)>,
+    /// Workspace and type of jobs that may have become claimable, and how many at most.
+    pub queued: Vec<(String, String, i64)>,
     /// Whether other processes should look.
     pub matters: bool,
     counts: Vec<(String, String, Status, i64)>,
@@ -22,10 +22,8 @@ impl News {
     /// Adds the news of an operation that is kept.
     pub fn append(&mut self, mut other: News) {
         self.ended.append(&mut other.ended);
-        for queued in other.queued {
-            if !self.queued.contains(&queued) {
-                self.queued.push(queued);
-            }
+        for (workspace, job_type, jobs) in other.queued {
+            self.queued(&workspace, &job_type, jobs);
         }
         for (workspace, job_type, status, jobs) in other.counts {
             self.count(&workspace, &job_type, status, jobs);
@@ -50,10 +48,11 @@ impl News {
         }
     }
 
-    pub(super) fn queued(&mut self, workspace: &str, job_type: &str) {
+    pub(super) fn queued(&mut self, workspace: &str, job_type: &str, jobs: i64) {
         self.matters = true;
-        if !self.queued.iter().any(|(w, t)| w == workspace && t == job_type) {
-            self.queued.push((workspace.into(), job_type.into()));
+        match self.queued.iter_mut().find(|(w, t, _)| w == workspace && t == job_type) {
+            Some(row) => row.2 += jobs,
+            None => self.queued.push((workspace.into(), job_type.into(), jobs)),
         }
     }
 }
@@ -139,7 +138,7 @@ impl Work<'_> {
             self.tx.keep_time(self.now.store_ms)?;
         }
         if after == Status::Queued {
-            self.news.queued(&job.workspace_id, &job.job_type);
+            self.news.queued(&job.workspace_id, &job.job_type, 1);
         }
         match job.batch_seq {
             Some(seq) => self.moved_in_batch(seq, before, after),
@@ -217,7 +216,7 @@ impl Work<'_> {
             self.tx.set_held(seq, false)?;
             fanout.used += 1;
             if let Some(job) = self.tx.job_by_seq(seq)? {
-                self.news.queued(&job.workspace_id, &job.job_type);
+                self.news.queued(&job.workspace_id, &job.job_type, 1);
             }
         }
         Ok(self.tx.update_fanout(&fanout)?)

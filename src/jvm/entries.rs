@@ -17,17 +17,22 @@ use crate::api::{
 use crate::http;
 use crate::value::{MapBuilder, Value};
 use jni::objects::{JByteArray, JClass};
-use jni::sys::{JNI_VERSION_1_8, jint, jlong};
+use jni::sys::{JNI_VERSION_1_8, jboolean, jint, jlong};
 use jni::{Env, EnvUnowned};
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 thread_local! {
     /// What the last probe of this thread held.
     static PROBED: RefCell<Reply> = const { RefCell::new(Ok(Value::Nil)) };
 }
+
+/// How long a call may stay here for its commit: many times what one takes, and little enough for an interrupt, which
+/// is heeded afterwards. Awaits never stay.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The ticket of events that belong to no engine.
 const NO_TICKET: i64 = 0;
@@ -97,7 +102,8 @@ pub extern "system" fn Java_errand_impl_Native_open0<'l>(
     })
 }
 
-/// `byte[] call0(long handle, int command, byte[] args, long ticket)`
+/// `byte[] call0(long handle, int command, byte[] args, long ticket, boolean wait)`: `wait` allows to wait here for a
+/// commit, for as long as `PATIENCE`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_errand_impl_Native_call0<'l>(
     mut env: EnvUnowned<'l>,
@@ -106,14 +112,15 @@ pub extern "system" fn Java_errand_impl_Native_call0<'l>(
     command: jint,
     args: JByteArray<'l>,
     ticket: jlong,
+    wait: jboolean,
 ) -> JByteArray<'l> {
     answer(&mut env, "call0", |env| {
         let args = env.convert_byte_array(&args)?;
-        Ok(late(inside("call0", || call(&*TABLE.get(handle)?, command, args, ticket))))
+        Ok(late(inside("call0", || call(&*TABLE.get(handle)?, command, args, ticket, patience(wait)))))
     })
 }
 
-/// `byte[] step0(long handle, byte[] id, byte[] config, long ticket)`
+/// `byte[] step0(long handle, byte[] id, byte[] config, long ticket, boolean wait)`: `wait` as in `call0`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_errand_impl_Native_step0<'l>(
     mut env: EnvUnowned<'l>,
@@ -122,11 +129,12 @@ pub extern "system" fn Java_errand_impl_Native_step0<'l>(
     id: JByteArray<'l>,
     config: JByteArray<'l>,
     ticket: jlong,
+    wait: jboolean,
 ) -> JByteArray<'l> {
     answer(&mut env, "step0", |env| {
         let id = env.convert_byte_array(&id)?;
         let config = env.convert_byte_array(&config)?;
-        Ok(late(inside("step0", || step(&*TABLE.get(handle)?, &id, config, ticket))))
+        Ok(late(inside("step0", || step(&*TABLE.get(handle)?, &id, config, ticket, patience(wait)))))
     })
 }
 
@@ -244,24 +252,28 @@ fn late(asked: Result<Option<Reply>, Error>) -> Option<Reply> {
     asked.unwrap_or_else(|error| Some(Err(error)))
 }
 
+fn patience(wait: jboolean) -> Duration {
+    if wait { PATIENCE } else { Duration::ZERO }
+}
+
 /// The bytes are let go of once they are read: they may be a large batch's.
-fn call(opened: &Opened, index: i32, bytes: Vec<u8>, ticket: i64) -> Result<Option<Reply>, Error> {
+fn call(opened: &Opened, index: i32, bytes: Vec<u8>, ticket: i64, patience: Duration) -> Result<Option<Reply>, Error> {
     let command = usize::try_from(index).ok().and_then(|index| COMMANDS.get(index));
     let command = command.ok_or_else(|| Error::new(Code::InvalidArgument, format!("command {index} is unknown")))?;
     let args = read(&bytes)?;
     drop(bytes);
     let call = Call { command, args, names: Names::Clojure };
-    Ok(opened.calls.start(ticket, |done| opened.client.call(call, done)))
+    Ok(opened.calls.start(ticket, |done| opened.client.call_within(call, patience, done)))
 }
 
-fn step(opened: &Opened, id: &[u8], bytes: Vec<u8>, ticket: i64) -> Result<Option<Reply>, Error> {
+fn step(opened: &Opened, id: &[u8], bytes: Vec<u8>, ticket: i64, patience: Duration) -> Result<Option<Reply>, Error> {
     let id = read(id)?;
     let Some(id) = id.as_str() else {
         return Err(Error::new(Code::InvalidArgument, "step id is not a text"));
     };
     let config = read(&bytes)?;
     drop(bytes);
-    Ok(opened.calls.start(ticket, |done| api::step(&*opened.client, id, config, done)))
+    Ok(opened.calls.start(ticket, |done| api::step_within(&*opened.client, id, config, patience, done)))
 }
 
 /// Checks the options and opens on a thread of its own, since opening may wait for other processes.

@@ -23,6 +23,14 @@ fn how() -> impl Strategy<Value = How> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => plain_op(),
+        1 => (0..KINDS, 1..60i64, plain_op())
+            .prop_map(|(kind, lease_s, op)| Op::Waits { kind, lease_s, op: Box::new(op) }),
+    ]
+}
+
+fn plain_op() -> impl Strategy<Value = Op> {
     let status = proptest::option::of(select(vec![Status::Leased, Status::Started, Status::Running]));
     let key = || proptest::option::weighted(0.2, 0..3usize);
     let cap = proptest::option::weighted(0.4, (0..2usize, 1..3i64));

@@ -134,7 +134,7 @@ pub fn finish(engine: &Engine, lease: (String, String)) {
 }
 
 /// A claim without a caller's rights and operation ids.
-struct PlainClaim(Claim);
+pub struct PlainClaim(pub Claim);
 
 impl Claiming for PlainClaim {
     type Given = JobView;

@@ -4,10 +4,11 @@
 
 use super::disk::{self, Fault};
 use super::invariants;
+use super::live::{LONG, PlainClaim, claim_of};
 use super::world::{
     self, Answer, Command, TestClock, TestIds, WORKSPACE, complete, fail, fast_folder, make_store, options, try_start,
 };
-use errand::engine::{Claim, Class, Engine, Error, NewJob, Result, Submit, Work, digest};
+use errand::engine::{Bound, Claim, Class, Engine, Error, JobView, NewJob, Result, Submit, Waited, Work, digest};
 use errand::job::Status;
 use errand::store;
 use rusqlite::Connection;
@@ -18,6 +19,8 @@ use tempfile::TempDir;
 
 enum Step {
     Do(Command),
+    /// Somebody waits for a job while that is done, and gets it in the same commit.
+    DoForOneWhoWaits(Claim, Command),
     /// A submission with a payload of so many bytes.
     Large(usize),
     /// Somebody reads that job.
@@ -65,6 +68,18 @@ fn workload() -> Vec<Step> {
         Step::Do(Command::Sweep),                                                   // 18
         Step::Do(Command::CancelBatch { batch: "op1-000001".into() }),              // 19
         settle(at(8, 16), complete(Status::NoChanges, "nothing")),                  // 20
+        Step::DoForOneWhoWaits(
+            claim_of("awaited"),
+            Command::Create {
+                submit: Submit {
+                    idempotency_key: Some("awaited".into()),
+                    digest: digest(["b"].into_iter()),
+                    ..submit("awaited")
+                },
+                max_attempts: 1,
+            },
+        ), // 21
+        settle(("op21-000001".into(), "token-op21-000002".into()), complete(Status::Succeeded, "at once")), // 22
         Step::Look("op6-000001"),
         Step::Restart,
         Step::Look("op0-000001"),
@@ -113,6 +128,24 @@ impl Bench {
             Step::Do(command) => {
                 let command = command.clone();
                 self.write(number, move |work| command.run(work))
+            }
+            Step::DoForOneWhoWaits(claim, command) => {
+                let (told, tell) = mpsc::channel();
+                let done = move |result: Result<Option<JobView>>| drop(told.send(result));
+                let bound = Bound::after_ms(600_000, None);
+                let waited = self.engine()?.claim(PlainClaim(claim.clone()), bound, done);
+                let ticket = match waited {
+                    Waited::Now(result) => return result.map(|view| assert!(view.is_none(), "there is no job yet")),
+                    Waited::Later(ticket) => ticket,
+                };
+                let command = command.clone();
+                let result = self.write(number, move |work| command.run(work));
+                if result.is_ok() {
+                    let given = tell.recv_timeout(LONG).expect("the claim is answered by the same commit")?;
+                    assert!(given.is_some_and(|view| view.lease_token.is_some()), "it is given the job");
+                }
+                ticket.forget();
+                result
             }
             Step::Look(job) => {
                 let found = self.engine()?.read(|rows, _| {

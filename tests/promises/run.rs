@@ -2,10 +2,12 @@
 //! It does not choose the steps: `commands.rs` and `simulation.rs` do.
 
 use super::invariants;
+use super::live::PlainClaim;
 use super::model::Model;
 use super::world::{Answer, Command, WORKSPACE, World, complete, fail, release};
-use errand::engine::{Claim, Result, Settle, Submit, digest};
+use errand::engine::{Bound, Claim, JobView, Result, Settle, Submit, Waited, digest};
 use errand::job::Status;
+use std::sync::mpsc::channel;
 
 /// What may happen. Numbers pick one of what is there already, whatever that is.
 #[derive(Clone, Debug)]
@@ -52,6 +54,12 @@ pub enum Op {
     },
     CancelBatch {
         batch: usize,
+    },
+    /// Somebody waits for a job to claim while that happens.
+    Waits {
+        kind: usize,
+        lease_s: i64,
+        op: Box<Op>,
     },
     Retry {
         job: usize,
@@ -116,6 +124,7 @@ impl Run {
                 }
             }
             Op::Reboot { ms } => self.reboot(*ms)?,
+            Op::Waits { kind, lease_s, op } => self.wait_during(*kind, *lease_s, op)?,
             Op::Create { .. }
             | Op::Batch { .. }
             | Op::Claim { .. }
@@ -142,6 +151,43 @@ impl Run {
         self.model.step(command, now, &answer)?;
         self.learn(&answer);
         Ok(answer)
+    }
+
+    /// A claim that waits shares the commit that queues a job for it: as if it came right after that.
+    fn wait_during(&mut self, kind: usize, lease_s: i64, op: &Op) -> Checked {
+        let claim = Op::Claim { kind, worker: 7, batch: None, request: None, lease_s };
+        let (Some(Command::Claim(claim)), Some(command)) = (self.command(&claim), self.command(op)) else {
+            return Ok(());
+        };
+        let (told, tell) = channel();
+        let done = move |result: Result<Option<JobView>>| drop(told.send(result));
+        let waited = self.world.engine().claim(PlainClaim(claim.clone()), Bound::after_ms(600_000, None), done);
+        let ticket = match waited {
+            Waited::Now(result) => {
+                self.claimed(&claim, result)?;
+                None
+            }
+            Waited::Later(ticket) => {
+                self.claimed(&claim, Ok(None))?;
+                Some(ticket)
+            }
+        };
+        // A refusal that the model foresaw is as good as a change.
+        let _ = self.run(&command)?;
+        if let Some(ticket) = ticket {
+            let result = tell.try_recv().unwrap_or(Ok(None));
+            ticket.forget();
+            self.claimed(&claim, result)?;
+        }
+        Ok(())
+    }
+
+    fn claimed(&mut self, claim: &Claim, result: Result<Option<JobView>>) -> Checked {
+        let answer =
+            result.map(|view| view.map_or(Answer::NoJob, |view| Answer::Job(view.job.job_id, view.lease_token)));
+        self.model.step(&Command::Claim(claim.clone()), self.world.now_ms(), &answer)?;
+        self.learn(&answer);
+        Ok(())
     }
 
     pub fn check(&self) -> Checked {
@@ -240,7 +286,7 @@ impl Run {
             Op::CancelBatch { batch } => Command::CancelBatch { batch: pick(&self.batches, *batch)? },
             Op::Retry { job } => Command::Retry { job: pick(&self.jobs, *job)? },
             Op::Sweep => Command::Sweep,
-            Op::CrashBefore(op) => return self.command(op),
+            Op::CrashBefore(op) | Op::Waits { op, .. } => return self.command(op),
             Op::Advance { .. } | Op::Jump { .. } | Op::Switch | Op::Restart | Op::Crash | Op::Reboot { .. } => {
                 return None;
             }

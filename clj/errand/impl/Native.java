@@ -1,5 +1,8 @@
 package errand.impl;
 
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -32,7 +35,31 @@ public final class Native {
         TELLER.allowCoreThreadTimeOut(true);
     }
 
+    /** Thread.isVirtual, or null on a JDK that has no virtual threads. */
+    private static final MethodHandle IS_VIRTUAL = isVirtual();
+
     private Native() { }
+
+    /**
+     * Whether this thread may sleep in native code while its commit is under way. A virtual thread may not: it would
+     * take its carrier along, and as many commits as there are carriers would be all that share one.
+     */
+    private static boolean mayStay() {
+        try {
+            return IS_VIRTUAL == null || !(boolean) IS_VIRTUAL.invokeExact(Thread.currentThread());
+        } catch (Throwable impossible) {
+            return false;
+        }
+    }
+
+    private static MethodHandle isVirtual() {
+        try {
+            MethodType type = MethodType.methodType(boolean.class);
+            return MethodHandles.publicLookup().findVirtual(Thread.class, "isVirtual", type);
+        } catch (NoSuchMethodException | IllegalAccessException old) {
+            return null;
+        }
+    }
 
     private static native byte[] describe0();
 
@@ -40,9 +67,9 @@ public final class Native {
 
     private static native byte[] open0(byte[] options, long ticket);
 
-    private static native byte[] call0(long handle, int command, byte[] args, long ticket);
+    private static native byte[] call0(long handle, int command, byte[] args, long ticket, boolean wait);
 
-    private static native byte[] step0(long handle, byte[] id, byte[] config, long ticket);
+    private static native byte[] step0(long handle, byte[] id, byte[] config, long ticket, boolean wait);
 
     private static native void forget0(long handle, long ticket);
 
@@ -96,12 +123,21 @@ public final class Native {
         log = listener;
     }
 
-    /** Runs a command, by its index in the description. */
+    /** Runs a command, by its index in the description, without waiting. */
     public static Pending call(long handle, int command, byte[] args) {
+        return call(handle, command, args, false);
+    }
+
+    /** Runs a command for a caller who waits for the reply. */
+    public static Pending ask(long handle, int command, byte[] args) {
+        return call(handle, command, args, mayStay());
+    }
+
+    private static Pending call(long handle, int command, byte[] args, boolean wait) {
         Pending pending = pending(handle);
         byte[] now;
         try {
-            now = call0(handle, command, args, pending.ticket);
+            now = call0(handle, command, args, pending.ticket, wait);
         } catch (Throwable failure) {
             PENDING.remove(pending.ticket);
             throw failure;
@@ -109,12 +145,21 @@ public final class Native {
         return answered(pending, now);
     }
 
-    /** Runs a step of a flow; the id is a message too. */
+    /** Runs a step of a flow, without waiting; the id is a message too. */
     public static Pending step(long handle, byte[] id, byte[] config) {
+        return step(handle, id, config, false);
+    }
+
+    /** Runs a step of a flow for a caller who waits for the reply. */
+    public static Pending askStep(long handle, byte[] id, byte[] config) {
+        return step(handle, id, config, mayStay());
+    }
+
+    private static Pending step(long handle, byte[] id, byte[] config, boolean wait) {
         Pending pending = pending(handle);
         byte[] now;
         try {
-            now = step0(handle, id, config, pending.ticket);
+            now = step0(handle, id, config, pending.ticket, wait);
         } catch (Throwable failure) {
             PENDING.remove(pending.ticket);
             throw failure;

@@ -153,16 +153,19 @@
     x
     (throw (invalid (str "engine is " (pr-str x) "; allowed: what errand.core/open gives")))))
 
-(defn- start-call ^Pending [engine command args]
+(defn- index-of ^long [command]
   (usable!)
-  (let [index (int (or (get @indexes command)
-                       (throw (invalid (str "command \"" command "\" is unknown")))))]
-    (Native/call (.handle (engine! engine)) index (encode args "arguments"))))
+  (or (get @indexes command)
+      (throw (invalid (str "command \"" command "\" is unknown")))))
+
+(defn- start-call ^Pending [engine command args]
+  (Native/call (.handle (engine! engine)) (int (index-of command)) (encode args "arguments")))
 
 (defn call
   "Runs a command and gives its data. Throws what the command says no with, and InterruptedException."
   [engine command args]
-  (value (Native/await (start-call engine command args))))
+  (let [index (int (index-of command))]
+    (value (Native/await (Native/ask (.handle (engine! engine)) index (encode args "arguments"))))))
 
 (defn- start-step ^Pending [engine step-id config]
   (usable!)
@@ -171,7 +174,8 @@
 (defn step
   "Runs a step of a flow and gives the job or batch map."
   [engine step-id config]
-  (value (Native/await (start-step engine step-id config))))
+  (usable!)
+  (value (Native/await (Native/askStep (.handle (engine! engine)) (encode-id step-id) (encode config "step config")))))
 
 (defn- future-of
   "A future of the reply's value, completed on `executor`; cancelling it gives the call up."

@@ -11,8 +11,7 @@ job_seq, attempt, worker_id, worker_labels, lease_token, request_id, claimed_at,
 -- Stores the changing row of a new job.
 INSERT INTO job (job_id, workspace_id, job_type, status, rev, attempt, max_attempts, spent, cancel_requested, due_ms,
   lease_ms, batch_seq, fanout_id, held, created_at, updated_at)
-VALUES ($1, $2, $3, $4, 0, 0, $5, 0, 0, $6, $7, $8, $9, $10, $11, $11)
-RETURNING seq;
+VALUES ($1, $2, $3, $4, 0, 0, $5, 0, 0, $6, $7, $8, $9, $10, $11, $11);
 
 -- name: insert_body
 -- Stores what a job was submitted with.
