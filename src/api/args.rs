@@ -256,6 +256,15 @@ pub fn spell_key(name: &'static str, names: Names) -> Value {
     }
 }
 
+/// As `spell_key`, for a name that is known only now.
+pub fn spelled(name: &str, names: Names) -> Value {
+    match names {
+        Names::Clojure => Value::Keyword(name.to_string().into()),
+        Names::Json => Value::str(camel(name)),
+        Names::Flag => Value::str(name),
+    }
+}
+
 fn spell_value(name: &str, names: Names) -> Value {
     match names {
         Names::Clojure => Value::Keyword(name.to_string().into()),

@@ -1,6 +1,8 @@
 //! Errors as every surface shows them: one table of codes with their HTTP status, exit status and advice to retry.
 //! It does not decide who is told what.
 
+use super::args::spelled;
+use super::command::Names;
 use crate::engine;
 use crate::job::Refusal;
 use crate::store;
@@ -122,6 +124,18 @@ impl Error {
         self
     }
 
+    /// With the place of something unknown as the caller spells it; every other place is so already.
+    pub(super) fn spelled(mut self, names: Names) -> Error {
+        if self.code == Code::NotFound {
+            for step in &mut self.path {
+                if let Value::Keyword(name) = step {
+                    *step = spelled(name, names);
+                }
+            }
+        }
+        self
+    }
+
     /// `{:code :message :retry? :category :path? :details?}`, the form in which an error crosses a boundary.
     pub fn to_value(&self) -> Value {
         let row = self.code.row();
@@ -152,7 +166,8 @@ impl From<engine::Error> for Error {
                 let message = refused("batch", status, "cancel").unwrap_or(message);
                 Error::new(Code::Refused, message).with("status", status).with("event", "cancel")
             }
-            engine::Error::NoJob(_) | engine::Error::NoBatch(_) => Error::new(Code::NotFound, message),
+            engine::Error::NoJob(_) => unknown("job-id", message),
+            engine::Error::NoBatch(_) => unknown("batch-id", message),
             engine::Error::KeyTaken(key, id) => {
                 Error::new(Code::Refused, message).with("idempotency-key", key).with("made", id)
             }
@@ -162,7 +177,8 @@ impl From<engine::Error> for Error {
             engine::Error::OperationTaken(_) | engine::Error::ExpiresInThePast => {
                 Error::new(Code::InvalidArgument, message)
             }
-            engine::Error::NoAccount(_) | engine::Error::NoKey(_) => Error::new(Code::NotFound, message),
+            engine::Error::NoAccount(_) => unknown("service-account-id", message),
+            engine::Error::NoKey(_) => unknown("key-id", message),
             engine::Error::Invalid(_) => Error::new(Code::InvalidArgument, message),
             engine::Error::NotFound(_) => Error::new(Code::NotFound, message),
             engine::Error::TooLarge(_) => Error::new(Code::PayloadTooLarge, message),
@@ -173,6 +189,11 @@ impl From<engine::Error> for Error {
             engine::Error::Store(error) => error.into(),
         }
     }
+}
+
+/// What is named in a field is not there.
+fn unknown(field: &'static str, message: String) -> Error {
+    Error::new(Code::NotFound, message).at(vec![Value::key(field)])
 }
 
 /// What an operator is told of a cancel or a retry that came at the wrong time.

@@ -72,7 +72,12 @@ impl Host {
 
     /// As `call_as`, but waits on this thread, for as long as `patience`, for what has only to be made durable.
     pub fn call_within(&self, caller: &Caller, call: Call, patience: Duration, done: Done) -> Answer {
-        self.try_call(caller, call, patience, done).unwrap_or_else(|error| Answer::Now(Err(error)))
+        let names = call.names;
+        let done = Box::new(move |reply: Reply| done(reply.map_err(|error| error.spelled(names))));
+        match self.try_call(caller, call, patience, done) {
+            Ok(Answer::Now(Err(error))) | Err(error) => Answer::Now(Err(error.spelled(names))),
+            Ok(answer) => answer,
+        }
     }
 
     fn try_call(&self, caller: &Caller, call: Call, patience: Duration, done: Done) -> Result<Answer, Error> {

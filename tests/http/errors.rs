@@ -26,7 +26,9 @@ fn every_row_of_the_error_table_has_its_status_and_body() {
     assert!(message.contains("did you mean jobType"), "{message}");
     refused(&site, answer(site.request("jobs.list", json!({}))), 401, "unauthenticated");
     refused(&site, site.ask_as(&key.secret, "jobs.create", json!({"jobType": "t"})), 403, "forbidden");
-    let message = refused(&site, ask("jobs.get", json!({"jobId": "none"})), 404, "not-found");
+    let (status, body) = ask("jobs.get", json!({"jobId": "none"}));
+    assert_eq!(body["error"]["path"], json!(["jobId"]));
+    let message = refused(&site, (status, body), 404, "not-found");
     assert_eq!(message, "job \"none\" is unknown");
 
     let id = site.create();

@@ -253,4 +253,7 @@
   (with-engine [_]
     (is (re-find #"cannot be written as EDN" (ex-message (thrown (errand/submit {:job-type "t" :payload {:f inc}})))))
     (is (re-find #"did you mean :job-type\?" (ex-message (thrown (errand/submit {:type "t"})))))
-    (is (re-find #"^job \"absent\" is unknown in workspace \"default\" of /" (ex-message (thrown (errand/job "absent")))))))
+    (let [unknown (thrown (errand/job "absent"))]
+      (is (re-find #"^job \"absent\" is unknown in workspace \"default\" of /" (ex-message unknown)))
+      (is (= [:job-id] (:errand/path (ex-data unknown)))))
+    (is (= [:batch-id] (:errand/path (ex-data (thrown (errand/batch "absent"))))))))
