@@ -197,6 +197,30 @@ fn the_rules_of_jobs_are_pure() {
 }
 
 /// Fails with every complaint about every file under src/, one a line, as `src/job/mod.rs:2: …`.
+#[test]
+fn every_mutant_fits_the_sources() {
+    for entry in fs::read_dir(root().join("tests/mutants")).unwrap() {
+        let path = entry.unwrap().path();
+        let patch = fs::read_to_string(&path).unwrap();
+        let (mut source, mut before) = (String::new(), Vec::new());
+        // The lines that a hunk finds stand in the file one after the other.
+        let fits = |source: &str, before: &mut Vec<&str>| {
+            let lines: Vec<_> = source.lines().collect();
+            let found = before.is_empty() || lines.windows(before.len()).any(|lines| lines == before.as_slice());
+            assert!(found, "{} finds no {before:#?}", path.display());
+            before.clear();
+        };
+        for line in patch.lines().skip(1).filter(|line| !line.starts_with('+') || line.starts_with("+++ ")) {
+            match line.split_at(line.len().min(4)) {
+                ("+++ ", name) => source = fs::read_to_string(root().join(name.trim_start_matches("b/"))).unwrap(),
+                ("--- ", _) | ("@@ -", _) => fits(&source, &mut before),
+                _ => before.push(line.get(1..).unwrap_or("")),
+            }
+        }
+        fits(&source, &mut before);
+    }
+}
+
 fn no_complaints(check: impl Fn(&Source) -> Vec<(usize, String)>) {
     let sources = Source::all(&root().join("src"));
     assert!(!sources.is_empty(), "no sources were found under {}", root().display());

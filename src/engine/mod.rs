@@ -185,11 +185,13 @@ fn no_thread(error: std::io::Error) -> Error {
 /// What follows a commit: those who wait here are told, and other processes where it matters to them.
 fn after_commit(store: Arc<dyn Store>, upkeep: Arc<Upkeep>, tell: Tell) -> commit::Tell {
     Box::new(move |news, free| {
-        let matters = news.matters;
-        upkeep.news(news, free);
-        if matters && let Err(error) = store.announce() {
+        // Those who are told go on at once, on other threads: by then this one is to be on its way to its next call.
+        if news.matters
+            && let Err(error) = store.announce()
+        {
             tell(Notice { event: "announce-failed", message: error.to_string() });
         }
+        upkeep.news(news, free);
     })
 }
 
