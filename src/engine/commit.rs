@@ -70,11 +70,10 @@ struct Queue {
     last: usize,
     /// Whether the writer sleeps until something waits.
     idle: bool,
+    /// Whether the writer has a group and asks for the session: nobody commits alone before it.
+    taken: bool,
     closed: bool,
 }
-
-/// What is to be told after the commit of one operation, and the operations that joined it.
-type Told = (News, Vec<Box<dyn Queued>>);
 
 /// An operation that waits for a commit.
 pub trait Queued: Send {
@@ -315,68 +314,72 @@ impl Committer {
             if queue.closed {
                 return Some(Err(Error::Closed));
             }
-            if !queue.urgent.is_empty() || !queue.bulk.is_empty() {
+            if queue.taken || !queue.urgent.is_empty() || !queue.bulk.is_empty() {
                 return None;
             }
         }
-        let (result, news) = match self.commit_one(&mut session, op) {
-            Err(Error::Store(store::Error::Busy(_))) | Err(Error::Conflict) => return None,
-            Err(error) => {
-                forget_broken(&mut session, &error);
-                (Err(error), None)
-            }
-            Ok((value, news)) => (Ok(value), Some(news)),
-        };
-        drop(session);
-        if let Some((news, joined)) = news {
-            settle_all(joined, None);
-            (self.tell)(news, true);
+        let (done, joined) = self.commit_one(&mut session, op);
+        if let Err(error) = &done {
+            forget_broken(&mut session, error);
         }
-        Some(result)
+        // Whoever is told may ask again at once.
+        drop(session);
+        settle_all(joined, done.as_ref().err());
+        match done {
+            Err(Error::Store(store::Error::Busy(_)) | Error::Conflict) => None,
+            Err(error) => Some(Err(error)),
+            Ok((value, news)) => {
+                (self.tell)(news, true);
+                Some(Ok(value))
+            }
+        }
     }
 
+    /// Commits one operation with those that join it, which are to be settled with what became of it.
     fn commit_one<T>(
         &self,
         session: &mut Option<Box<dyn Tx>>,
         op: &mut impl FnMut(&mut Work) -> Result<T>,
-    ) -> Result<(T, Told)> {
-        let tx = self.session(session)?;
-        tx.begin(Patience::None)?;
+    ) -> (Result<(T, News)>, Vec<Box<dyn Queued>>) {
+        let mut joined = Vec::new();
+        let done = self.session(session).and_then(|tx| {
+            tx.begin(Patience::None)?;
+            let done = self.run_one(tx, op, &mut joined);
+            if done.is_err() {
+                tx.rollback();
+            }
+            let (value, news) = done?;
+            tx.commit()?;
+            Ok((value, news))
+        });
+        (done, joined)
+    }
+
+    fn run_one<T>(
+        &self,
+        tx: &mut dyn Tx,
+        op: &mut impl FnMut(&mut Work) -> Result<T>,
+        joined: &mut Vec<Box<dyn Queued>>,
+    ) -> Result<(T, News)> {
         let (mut last_ended, now) = (None, self.now());
         let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
-        let result = guarded(op, &mut work);
-        let mut news = std::mem::take(&mut work.news);
-        let mut joined = Vec::new();
-        let done = result.and_then(|value| {
-            joined = (self.join)(&news);
-            for operation in &mut joined {
-                let written = tx.writes();
-                let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
-                match operation.run(&mut work) {
-                    Ok(()) => news.append(std::mem::take(&mut work.news)),
-                    Err(error @ Error::Store(_)) => return Err(error),
-                    // It is undone with the rest, and each has its own try.
-                    Err(_) if tx.writes() != written => return Err(Error::Conflict),
-                    Err(_) => {}
-                }
-            }
-            news.flush(tx)?;
-            Ok(value)
-        });
-        match done {
-            Ok(value) => {
-                if let Err(error) = tx.commit() {
-                    settle_all(joined, Some(&error.clone().into()));
-                    return Err(error.into());
-                }
-                Ok((value, (news, joined)))
-            }
-            Err(error) => {
-                tx.rollback();
-                settle_all(joined, Some(&error));
-                Err(error)
+        let value = guarded(op, &mut work)?;
+        let mut news = work.news;
+        *joined = (self.join)(&news);
+        for operation in joined {
+            let written = tx.writes();
+            let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+            match operation.run(&mut work) {
+                Ok(()) => news.append(std::mem::take(&mut work.news)),
+                // What is wrong with its row is its own trouble: each has its own try.
+                Err(Error::Store(store::Error::Corrupt(_))) => return Err(Error::Conflict),
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(_) if tx.writes() != written => return Err(Error::Conflict),
+                Err(_) => {}
             }
         }
+        news.flush(tx)?;
+        Ok((value, news))
     }
 
     fn session<'a>(&self, session: &'a mut Option<Box<dyn Tx>>) -> Result<&'a mut dyn Tx> {
@@ -408,6 +411,7 @@ impl Committer {
         let mut group: Vec<_> = queue.urgent.drain(..urgent).collect();
         group.extend(queue.bulk.drain(..bulk));
         queue.last = group.len();
+        queue.taken = true;
         self.waiting.store(queue.urgent.len() + queue.bulk.len(), Ordering::Relaxed);
         Some(group)
     }
@@ -445,13 +449,26 @@ impl Committer {
                     (self.tell)(ran.news, false);
                 }
             }
-            group = rest;
+            group = self.behind_urgent(rest);
         }
+    }
+
+    /// What was left for another commit, behind what is urgent and came meanwhile.
+    fn behind_urgent(&self, rest: Vec<Box<dyn Queued>>) -> Vec<Box<dyn Queued>> {
+        if rest.is_empty() {
+            return rest;
+        }
+        let mut queue = self.queue();
+        let mut group: Vec<_> = queue.urgent.drain(..).collect();
+        self.waiting.store(queue.bulk.len(), Ordering::Relaxed);
+        group.extend(rest);
+        group
     }
 
     /// Runs the operations of a group in one transaction and commits it; the later ones may be left for another.
     fn run_group(&self, group: &mut Vec<Box<dyn Queued>>) -> Ran {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queue().taken = false;
         let mut ran = Ran::default();
         let mut done = self.try_group(&mut session, group, &mut ran, false);
         if let Ok(Tried::WroteInVain) = done {
@@ -513,9 +530,13 @@ impl Committer {
                     }
                     ran.news.append(news);
                 }
-                Err(error @ (Error::Conflict | Error::Store(_))) => return Err(error),
+                Err(Error::Conflict) => return Err(Error::Conflict),
+                Err(Error::Store(trouble)) if !matches!(trouble, store::Error::Corrupt(_)) => {
+                    return Err(trouble.into());
+                }
+                // A broken row is the trouble of the one that meets it.
                 Err(_) if carefully => tx.undo()?,
-                Err(_) if tx.writes() == written => {}
+                Err(error) if tx.writes() == written && !matches!(error, Error::Store(_)) => {}
                 Err(_) => {
                     tx.rollback();
                     return Ok(Tried::WroteInVain);

@@ -52,6 +52,8 @@ enum State<T, O, D> {
         op: O,
         done: D,
         others: Arc<Sleepers>,
+        /// Who was alerted with the caller: they may sleep still, where the commit was quick.
+        alerted: Option<Arc<Sleepers>>,
     },
     /// The caller waits no longer: its callback is to be told.
     Left(D),
@@ -77,14 +79,17 @@ impl<T, O, D: FnOnce(Result<T>)> Seat<T, O, D> {
             }
             let mut state = self.state();
             match std::mem::replace(&mut *state, State::Over) {
-                State::Answered { result, op, done, others } => {
+                State::Answered { result, op, done, others, alerted } => {
                     drop(state);
                     others.wake();
+                    alerted.iter().for_each(|alerted| alerted.wake());
                     drop((op, done));
                     return Some(result);
                 }
-                State::Waiting { done, .. } if left.is_zero() => {
+                State::Waiting { done, alert, .. } if left.is_zero() => {
                     *state = State::Left(done);
+                    drop(state);
+                    alert.iter().for_each(|alerted| alerted.wake());
                     return None;
                 }
                 State::Waiting { thread, done, alert: Some(others) } if awake_until.is_none() => {
@@ -117,11 +122,11 @@ impl<T, O, D: FnOnce(Result<T>)> Seat<T, O, D> {
         let mut state = self.state();
         match std::mem::replace(&mut *state, State::Over) {
             State::Waiting { thread, done, alert } => {
-                *state = State::Answered { result, op, done, others: sleepers.clone() };
-                // Who was alerted looks by itself.
+                // Who was alerted is woken by that.
                 if alert.is_none() {
                     sleepers.add(thread);
                 }
+                *state = State::Answered { result, op, done, others: sleepers.clone(), alerted: alert };
             }
             State::Left(done) => {
                 drop(state);
@@ -178,5 +183,29 @@ mod tests {
         assert!(seat.wait(Duration::ZERO).is_none());
         seat.answer((), Ok(3), &Arc::default());
         assert!(matches!(told.recv(), Ok(Ok(3))));
+    }
+
+    #[test]
+    fn who_was_alerted_is_woken_also_where_the_commit_was_quick() {
+        let (tell, _told) = mpsc::channel();
+        let (sit, seated) = mpsc::channel();
+        let alerted: Arc<Sleepers> = Arc::default();
+        std::thread::scope(|scope| {
+            for _ in 0..32 {
+                let (tell, sit) = (tell.clone(), sit.clone());
+                scope.spawn(move || {
+                    let seat = seat(tell);
+                    sit.send(seat.clone()).expect("the test waits for it");
+                    assert!(matches!(seat.wait(Duration::MAX), Some(Ok(7))));
+                });
+            }
+            let seats: Vec<_> = seated.iter().take(32).collect();
+            let sleepers = Arc::default();
+            seats.iter().for_each(|seat| seat.alert(&alerted));
+            seats.iter().for_each(|seat| seat.answer((), Ok(7), &sleepers));
+            alerted.wake();
+            sleepers.wake();
+        });
+        assert!(alerted.threads().is_empty(), "somebody slept until the end of a nap");
     }
 }

@@ -127,3 +127,20 @@ fn closing_one_of_two_clients_ends_all_that_waits_on_it_however_they_meet() {
         closed.join().expect("it closes");
     }
 }
+
+#[test]
+fn a_broken_job_that_a_claim_waits_for_keeps_no_other_lease_from_ending() {
+    let store = Store::new();
+    let client = store.open();
+    for job_type in ["broken", "other"] {
+        get(&*client, "jobs.create", &format!("{{:job-type {job_type:?}}}"));
+        get(&*client, "jobs.claim", &format!("{{:job-type {job_type:?} :worker-id \"w\" :lease-duration 1000}}"));
+    }
+    let raw = rusqlite::Connection::open(store.path()).expect("the store opens");
+    raw.busy_timeout(PATIENCE).expect("it is an option");
+    raw.execute_batch("DELETE FROM job_body WHERE seq = 1").expect("it is written");
+    let broken = asked(&client, "jobs.claim", r#"{:job-type "broken" :worker-id "w2" :wait-ms 60000}"#);
+    let other = asked(&client, "jobs.claim", r#"{:job-type "other" :worker-id "w2" :wait-ms 60000}"#);
+    assert_eq!(other.recv_timeout(PATIENCE), Ok(Ok("leased".into())));
+    assert_eq!(broken.recv_timeout(PATIENCE), Ok(Err(Code::Internal)));
+}

@@ -112,3 +112,49 @@ fn operations_that_cannot_even_begin_are_told_so() {
     other.execute_batch("ROLLBACK").expect("it is open");
     assert!(matches!(create(&engine).recv_timeout(LONG), Ok(Ok(()))), "the store is free again");
 }
+
+#[test]
+fn a_broken_row_in_a_group_is_the_trouble_of_the_one_that_meets_it() {
+    let live = Live::new();
+    let engine = live.engine();
+    super::live::submit(&engine, "broken");
+    let store = rusqlite::Connection::open(live.path()).expect("the store opens");
+    store.execute_batch("DELETE FROM job_body").expect("it is written");
+    drop(store);
+    let claim = || ask(&engine, |work| work.claim(&super::live::claim_of("broken")).map(drop));
+    let (before, broken, after) = in_one_group(&engine, || (create(&engine), claim(), create(&engine)));
+    let told = |told: Receiver<Result<()>>| told.recv_timeout(LONG).expect("it is told");
+    assert!(matches!(told(broken), Err(Error::Store(store::Error::Corrupt(_)))));
+    told(before).expect("it is there");
+    told(after).expect("it is there");
+}
+
+#[test]
+fn what_is_urgent_does_not_wait_for_all_that_was_there_before() {
+    let live = Live::new();
+    let engine = live.engine();
+    let (ran, order) = channel();
+    let bulk = |name: &'static str, urgent: bool| {
+        let (ran, asked) = (ran.clone(), engine.clone());
+        let op = move |_: &mut Work| {
+            ran.send(name).ok();
+            if urgent {
+                let ran = ran.clone();
+                asked.write(Class::Urgent, move |_| Ok(drop(ran.send("urgent"))), |_| {});
+            }
+            // Longer than one commit takes operations in.
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < Duration::from_millis(30) {}
+            Ok(())
+        };
+        let (tell, told) = channel();
+        engine.write(Class::Bulk, op, move |result| drop(tell.send(result)));
+        told
+    };
+    let all = in_one_group(&engine, || [bulk("first", false), bulk("second", true), bulk("third", false)]);
+    for told in all {
+        told.recv_timeout(LONG).expect("it is told").expect("it is done");
+    }
+    let order: Vec<_> = (0..4).map(|_| order.recv_timeout(LONG).expect("it ran")).collect();
+    assert_eq!(order, ["first", "second", "urgent", "third"]);
+}
