@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.." || exit 1
 usage() {
     cat <<END
 usage: make storm [STORM='OPTION…']
-  --seconds N       how long in all, about; default 300
+  --seconds N       how long in all, about, and what a million submissions take besides; default 300
   --seed N          for another storm; default: the time
   --only PART       processes, full_disk, descriptors or million; repeat for more
   --submissions N   of the part million, in all; default 1000000

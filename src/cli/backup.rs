@@ -68,7 +68,7 @@ pub fn run(matches: &ArgMatches, screen: &Screen) -> Ended {
         unchecked: matches.get_flag("unchecked"),
         busy_timeout: BUSY_TIMEOUT,
     };
-    tell(&api::backup(&place::store(matches)?, &options)?, "backup", screen)
+    tell(&api::backup(&place::own_store(matches)?, &options)?, "backup", screen)
 }
 
 pub fn run_restore(matches: &ArgMatches, screen: &Screen) -> Ended {

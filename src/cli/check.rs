@@ -27,7 +27,7 @@ pub fn command() -> Command {
 /// Says what was found; false where the store is not whole.
 pub fn run(matches: &ArgMatches, screen: &Screen) -> Result<bool, Error> {
     let options = CheckOptions { deep: matches.get_flag("deep"), ..CheckOptions::default() };
-    let report = api::check(&place::store(matches)?, &options)?;
+    let report = api::check(&place::own_store(matches)?, &options)?;
     match screen.format {
         Format::People => print(&shown(&report.data))?,
         Format::Json | Format::Edn => screen.found(report.whole, &report.data)?,

@@ -92,6 +92,18 @@ pub fn store(matches: &ArgMatches) -> Result<PathBuf, Error> {
     }
 }
 
+/// As `store`, where the jobs of a control plane may be meant: then no other store is taken for its.
+pub fn own_store(matches: &ArgMatches) -> Result<PathBuf, Error> {
+    let named = matches.get_one::<PathBuf>("db").is_some() || variable("ERRAND_DB").is_some();
+    match variable("ERRAND_API_URL").or_else(|| variable("BREYTA_API_URL")) {
+        Some(url) if !named => {
+            let text = format!("control plane \"{url}\" of the environment is no store: name one with --db");
+            Err(Error::new(Code::InvalidArgument, text))
+        }
+        Some(_) | None => store(matches),
+    }
+}
+
 /// Opens the store that the flags and the environment name, to serve it to others.
 pub fn serve(matches: &ArgMatches, missing: Missing, options: OpenOptions) -> Result<Arc<Host>, Error> {
     let path = absolute(&store(matches)?)?;

@@ -257,3 +257,13 @@ fn a_backup_of_what_is_broken_says_so_and_can_be_had_all_the_same() {
     assert!(error["message"].as_str().is_some_and(|text| text.contains("--unchecked")), "{error}");
     assert!(!place.path("restored.db").exists());
 }
+
+#[test]
+fn a_control_plane_in_the_environment_is_not_taken_for_the_store_of_this_folder() {
+    let place = Place::new();
+    for command in [&["check"][..], &["backup", "--to", "copy.db"]] {
+        let output = place.bare().args(command).env("ERRAND_API_URL", "http://127.0.0.1:1").output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("is no store"), "{output:?}");
+    }
+}

@@ -67,7 +67,7 @@
     (with-open [engine (errand/open (io/file folder "jobs.db"))]
       (with-redefs [errand/*engine* engine]
         (let [{:keys [job-id]} (errand/submit engine {:job-type "agent-review" :payload {:surface "flows-api"}})
-              code (block "clojure" "worker/start!")
+              code (str/replace (block "clojure" "worker/start!") "\"jobs.db\"" (pr-str (str (io/file folder "jobs.db"))))
               stop (str/index-of code "(worker/stop! w)")
               ended (str "(errand.core/await-job \"" job-id "\" {:timeout \"1m\"})")]
           (evaluate (str (subs code 0 stop) ended (subs code stop)))
