@@ -318,7 +318,8 @@ impl Committer {
                 return None;
             }
         }
-        let (done, joined) = self.commit_one(&mut session, op);
+        let mut joined = Vec::new();
+        let done = self.commit_one(&mut session, op, &mut joined);
         if let Err(error) = &done {
             forget_broken(&mut session, error);
         }
@@ -340,19 +341,17 @@ impl Committer {
         &self,
         session: &mut Option<Box<dyn Tx>>,
         op: &mut impl FnMut(&mut Work) -> Result<T>,
-    ) -> (Result<(T, News)>, Vec<Box<dyn Queued>>) {
-        let mut joined = Vec::new();
-        let done = self.session(session).and_then(|tx| {
-            tx.begin(Patience::None)?;
-            let done = self.run_one(tx, op, &mut joined);
-            if done.is_err() {
-                tx.rollback();
-            }
-            let (value, news) = done?;
-            tx.commit()?;
-            Ok((value, news))
-        });
-        (done, joined)
+        joined: &mut Vec<Box<dyn Queued>>,
+    ) -> Result<(T, News)> {
+        let tx = self.session(session)?;
+        tx.begin(Patience::None)?;
+        let done = self.run_one(tx, op, joined);
+        if done.is_err() {
+            tx.rollback();
+        }
+        let (value, news) = done?;
+        tx.commit()?;
+        Ok((value, news))
     }
 
     fn run_one<T>(
