@@ -140,7 +140,11 @@ fn what_is_urgent_does_not_wait_for_all_that_was_there_before() {
             ran.send(name).ok();
             if urgent {
                 let ran = ran.clone();
-                asked.write(Class::Urgent, move |_| Ok(drop(ran.send("urgent"))), |_| {});
+                let urgent = move |_: &mut Work| {
+                    ran.send("urgent").ok();
+                    Ok(())
+                };
+                asked.write(Class::Urgent, urgent, |_| {});
             }
             // Longer than one commit takes operations in.
             let begun = std::time::Instant::now();
