@@ -7,9 +7,11 @@ mod cap;
 mod clock;
 mod commit;
 mod error;
+mod group;
 mod lease;
 mod log;
 mod operate;
+mod operation;
 mod remember;
 mod retention;
 mod seat;
@@ -154,7 +156,7 @@ impl Engine {
         };
         rows.hold()?;
         let result = catch_unwind(AssertUnwindSafe(|| read(&mut *rows, self.now())));
-        let result = result.unwrap_or_else(|panic| Err(Error::Panicked(commit::panic_text(&*panic))));
+        let result = result.unwrap_or_else(|panic| Err(Error::Panicked(operation::panic_text(&*panic))));
         rows.let_go()?;
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < READERS_MAX {

@@ -1,8 +1,8 @@
 //! Waiting for the end of a job or batch, and for a job to claim, without a thread that waits.
 
-use super::commit::{self, Queued};
 use super::error::{Error, Result};
 use super::lease::Claim;
+use super::operation::{self, Queued};
 use super::upkeep::{Upkeep, Waiting};
 use super::waiters::{Call, Claims, Queue, Seen, Topic, Why};
 use super::work::Work;
@@ -316,7 +316,7 @@ impl<C: Claiming> Claims for Claimer<C> {
 
     fn join(self: Box<Self>) -> Box<dyn Queued> {
         let claimer = Arc::new(Mutex::new(Some(*self)));
-        commit::queued(claim_op(&claimer), move |result| match (take(&claimer), result) {
+        operation::queued(claim_op(&claimer), move |result| match (take(&claimer), result) {
             (None, _) => {}
             // The transaction is not there, for a reason that may be another's: it tries by itself.
             (Some(claimer), Err(Error::Conflict)) => Box::new(claimer).woken(Why::News),

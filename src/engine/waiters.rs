@@ -1,6 +1,6 @@
 //! Who waits for what: endings, claimable jobs, and until when. Data only: `upkeep.rs` acts on it.
 
-use super::commit::Queued;
+use super::operation::Queued;
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
