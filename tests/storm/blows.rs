@@ -5,6 +5,8 @@ use super::players::{Player, Role, Stage, Way};
 use super::{Chance, wall_ms};
 use crate::promises::wait;
 use rustix::process::{Flock, FlockType, Pid, Signal, fcntl_getlk};
+use std::io::BufRead;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub const LEASE: Duration = Duration::from_secs(1);
@@ -84,7 +86,7 @@ impl Rage<'_> {
         let player = &self.players[number];
         let (from, began) = (wall_ms(), Instant::now());
         player.stop();
-        let holds = self.writer() == Some(player.pid());
+        let holds = writer(&self.stage.place.store()) == Some(player.pid());
         wait(STOP.saturating_sub(began.elapsed()));
         player.signal(Signal::CONT);
         let span = (from, wall_ms());
@@ -97,17 +99,30 @@ impl Rage<'_> {
         }
     }
 
-    /// Which process has SQLite's lock for writing: byte 120 of the index of its log. This process must have no
-    /// connection of its own meanwhile: closing the file here would end its locks.
-    fn writer(&self) -> Option<Pid> {
-        let index = std::fs::File::open(self.stage.place.path("jobs.db-shm")).ok()?;
-        let byte = Flock { start: 120, length: 1, ..Flock::from(FlockType::ReadLock) };
-        fcntl_getlk(&index, &byte).expect("the file can have locks")?.pid
-    }
-
     /// Ends those who submit; the workers go on.
     pub fn calm(&mut self) {
         let workers = |player: &Player| matches!(player.role, Role::Server | Role::Worker(_));
         self.players.retain(workers);
     }
+}
+
+/// Which process has SQLite's lock for writing: byte 120 of the index of its log. This process must have no connection
+/// of its own meanwhile: closing the file here would end its locks.
+fn writer(store: &Path) -> Option<Pid> {
+    let mut index = store.as_os_str().to_owned();
+    index.push("-shm");
+    let index = std::fs::File::open(index).ok()?;
+    let byte = Flock { start: 120, length: 1, ..Flock::from(FlockType::ReadLock) };
+    fcntl_getlk(&index, &byte).expect("the file can have locks")?.pid
+}
+
+#[test]
+fn a_process_in_the_middle_of_a_commit_is_seen_to_be_there() {
+    let place = crate::program::Place::new();
+    let mut holder = super::roles::start("write", &place.store().display().to_string(), "");
+    let mut said = std::io::BufReader::new(holder.stdout.take().expect("it is a pipe")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("said ready")));
+    assert_eq!(writer(&place.store()), Some(Pid::from_child(&holder)));
+    holder.kill().and_then(|()| holder.wait()).expect("it is a child");
+    assert_eq!(writer(&place.store()), None);
 }

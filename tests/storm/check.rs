@@ -165,6 +165,7 @@ impl Check {
             let right = match payload["do"].as_str() {
                 Some("cancel") => ["succeeded", "cancelled"].contains(&status),
                 Some("fail") => status == "failed",
+                Some("silence") => status == "timed_out",
                 _ => status == "succeeded",
             };
             let outputs = status != "succeeded" || job["result"]["outputs"]["n"] == payload["n"];

@@ -12,6 +12,7 @@ mod million;
 mod players;
 mod processes;
 mod roles;
+mod silence;
 mod witness;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -19,7 +19,8 @@ fn a_storm_of_kills_loses_nothing_leaves_nothing_stuck_and_completes_nothing_twi
     let (chance, blows) = (Chance(seed()), Blows::default());
     let witness = Witness::start(&stage.place.path(""));
     let mut rage = Rage { stage: &mut stage, players: Vec::new(), blows, chance };
-    rage.go_on(Duration::from_secs(seconds));
+    let silence = Duration::from_secs(seconds) / 5;
+    rage.go_on(Duration::from_secs(seconds) - silence);
     rage.calm();
     let store = rusqlite::Connection::open(rage.stage.place.store()).expect("the store opens");
     store.busy_timeout(Duration::from_secs(30)).expect("SQLite knows it");
@@ -31,6 +32,7 @@ fn a_storm_of_kills_loses_nothing_leaves_nothing_stuck_and_completes_nothing_twi
             (left, since) = (open, Instant::now());
         }
     }
+    rage.fall_silent(silence);
     let Rage { players, mut blows, .. } = rage;
     blows.machine = witness.end();
     drop(players);
