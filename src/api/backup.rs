@@ -94,7 +94,7 @@ pub fn backup(path: &Path, options: &BackupOptions) -> Result<Value, Error> {
 
 /// Makes a copy a store again: in a place that nobody has open, whole, or not at all.
 pub fn restore(options: &RestoreOptions) -> Result<Value, Error> {
-    let RestoreOptions { from, to, bytes, force, take_files, unchecked, busy_timeout } = options;
+    let RestoreOptions { from, to, bytes, force, take_files: _, unchecked, busy_timeout } = options;
     let reading = Reading::open(from, *busy_timeout)?;
     let keeps = place_of_files(&reading, options)?;
     let vacant = Vacant::take(to, *force)?;

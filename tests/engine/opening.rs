@@ -89,8 +89,11 @@ fn a_newer_schema_is_refused() {
 #[test]
 fn a_missing_folder_a_missing_file_and_a_folder_are_told() {
     let store = Store::new();
-    let error = refused(&store.folder().join("none/jobs.db"), true);
-    assert!(error.message.contains("folder") && error.message.contains("none"), "{}", error.message);
+    for create in [true, false] {
+        let error = refused(&store.folder().join("none/jobs.db"), create);
+        assert_eq!(error.code, Code::NotFound);
+        assert!(error.message.ends_with("none\" does not exist; make it first"), "{}", error.message);
+    }
     let error = refused(&store.path(), false);
     assert_eq!(error.code, Code::NotFound);
     assert!(!store.path().exists());

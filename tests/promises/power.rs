@@ -9,7 +9,7 @@ use super::world::{
     self, Answer, Command, TestClock, TestIds, WORKSPACE, complete, fail, fast_folder, make_store, options, try_start,
 };
 use errand::engine::{Bound, Claim, Class, Engine, Error, JobView, NewJob, Result, Submit, Waited, Work, digest};
-use errand::job::Status;
+use errand::job::{Ending, Status};
 use errand::store;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -54,7 +54,7 @@ fn workload() -> Vec<Step> {
         claim("batch"),                                                             // 7
         Step::Do(Command::Create { submit: keyed.clone(), max_attempts: 3 }),       // 8
         claim("a"),                                                                 // 9
-        settle(at(0, 9), complete(Status::Succeeded, "done")),                      // 10
+        settle(at(0, 9), complete(Ending::Succeeded, "done")),                      // 10
         Step::Do(Command::Create { submit: keyed, max_attempts: 3 }),               // 11
         Step::Restart,                                                              // 12
         claim("batch"),                                                             // 13
@@ -67,7 +67,7 @@ fn workload() -> Vec<Step> {
         }), // 17
         Step::Do(Command::Sweep),                                                   // 18
         Step::Do(Command::CancelBatch { batch: "op1-000001".into() }),              // 19
-        settle(at(8, 16), complete(Status::NoChanges, "nothing")),                  // 20
+        settle(at(8, 16), complete(Ending::NoChanges, "nothing")),                  // 20
         Step::DoForOneWhoWaits(
             claim_of("awaited"),
             Command::Create {
@@ -79,7 +79,7 @@ fn workload() -> Vec<Step> {
                 max_attempts: 1,
             },
         ), // 21
-        settle(("op21-000001".into(), "token-op21-000002".into()), complete(Status::Succeeded, "at once")), // 22
+        settle(("op21-000001".into(), "token-op21-000002".into()), complete(Ending::Succeeded, "at once")), // 22
         Step::Look("op6-000001"),
         Step::Restart,
         Step::Look("op0-000001"),

@@ -49,7 +49,7 @@ impl Reading {
 
     /// The absolute path of a copy; refuses the store itself and what belongs to it.
     fn target(&self, target: &Path) -> Result<PathBuf> {
-        let target = absolute(target, false)?;
+        let target = absolute(target)?;
         let own = BESIDE.iter().any(|ending| sidecar(self.path(), ending) == target);
         let same = identity(&target).is_ok_and(|found| identity(self.path()).is_ok_and(|own| own == found));
         if own || same || target == self.path() {
@@ -121,7 +121,7 @@ pub struct Vacant {
 impl Vacant {
     /// Takes the place at `target`; where a database is there already only with `replace`.
     pub fn take(target: &Path, replace: bool) -> Result<Vacant> {
-        let target = absolute(target, false)?;
+        let target = absolute(target)?;
         on_one_machine(&target)?;
         if target.exists() && !replace {
             return Err(exists(&target));
