@@ -18,6 +18,7 @@ mod seat;
 mod settle;
 mod submit;
 mod upkeep;
+mod users;
 mod view;
 mod wait;
 mod waiters;
@@ -34,6 +35,7 @@ pub use remember::Named;
 pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
 pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
+pub use users::Used;
 pub use view::{BatchView, Depth, JobView};
 pub use wait::{Bound, Claiming, Ticket, Waited};
 pub use work::Work;
@@ -44,6 +46,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use upkeep::Upkeep;
+use users::{Going, Users};
 
 /// Something that the engine did by itself, or trouble that no caller waits to hear of.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +99,9 @@ pub struct Engine {
     upkeep: Arc<Upkeep>,
     pruner: Arc<retention::Pruner>,
     readers: Mutex<Vec<Box<dyn Rows>>>,
+    users: Arc<Users>,
+    /// The last field: when it is dropped the store was.
+    gone: Going,
 }
 
 impl Engine {
@@ -112,7 +118,9 @@ impl Engine {
             let started = upkeep.start(store.clone(), committer.clone(), tell.clone());
             started.map_err(no_thread)?;
         }
-        let engine = Arc::new(Engine { store, committer, upkeep, pruner: Arc::default(), readers: Mutex::default() });
+        let (pruner, readers) = (Arc::default(), Mutex::default());
+        let (users, gone) = (Arc::default(), Going::default());
+        let engine = Arc::new(Engine { store, committer, upkeep, pruner, readers, users, gone });
         if kept {
             let started = engine.pruner.start(Arc::downgrade(&engine), prune_every, after_prune, tell);
             started.map_err(no_thread)?;
