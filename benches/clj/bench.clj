@@ -5,6 +5,7 @@
             [errand.flow :as flow]
             [errand.impl.native :as native])
   (:import [errand.impl Codec Native]
+           [java.nio.file Files LinkOption Path]
            [java.util Arrays]
            [java.util.concurrent CompletableFuture CountDownLatch]))
 
@@ -120,9 +121,11 @@
 (defn- switches
   "How often this thread has given up its core by itself, as the kernel counts."
   ^long []
-  (if-let [status (try (slurp "/proc/thread-self/status") (catch java.io.IOException _ nil))]
-    (parse-long (second (re-find #"(?m)^voluntary_ctxt_switches:\s+(\d+)" status)))
-    0))
+  ;; Not by slurp, which asks how much there is to read, and gets an error.
+  (let [status (Path/of "/proc/thread-self/status" (make-array String 0))]
+    (if (Files/exists status (make-array LinkOption 0))
+      (parse-long (second (re-find #"(?m)^voluntary_ctxt_switches:\s+(\d+)" (Files/readString status))))
+      0)))
 
 (defn- allocated ^long []
   (.getThreadAllocatedBytes ^com.sun.management.ThreadMXBean (java.lang.management.ManagementFactory/getThreadMXBean)
