@@ -238,7 +238,7 @@ fn wait_ms(caller: &Caller, call: &Call, args: &Args, name: &'static str) -> Res
     let asked = args.int(name);
     match (asked, caller.wait_max_ms) {
         (Some(asked), Some(max)) if asked > max => {
-            let place = Place::root(call.names).key(name);
+            let place = Place::top(call.names, name);
             Err(place.invalid(format!("is {asked}; allowed: at most {max} in one call, ask again to wait longer")))
         }
         (None, Some(max)) if name == "timeout-ms" => Ok(Some(max.min(limits::POLL_MAX_MS))),
