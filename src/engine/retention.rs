@@ -148,7 +148,7 @@ impl Work<'_> {
         }
         if left {
             step.more = true;
-            return Ok(self.tx.update_batch(&batch)?);
+            return Ok(self.tx.update_batch_counts(&batch)?);
         }
         step.batches += 1;
         Ok(self.tx.delete_batch(&batch, &format!("batch {}", batch.batch_id))?)
@@ -169,6 +169,7 @@ impl Work<'_> {
         }
         let body = self.tx.body(job.seq, false)?;
         self.tx.delete_job(job, body.idempotency_key.as_deref())?;
+        self.left_cap(job)?;
         self.news.count(&job.workspace_id, &job.job_type, job.facts.status, -1);
         step.jobs += 1;
         Ok(true)

@@ -255,3 +255,32 @@ fn who_closes_in_the_middle_of_pruning_waits_for_one_step_and_not_for_all() {
     let removed = before - left();
     assert!(removed <= limits::PRUNE_JOBS, "{removed} of {before} were removed by an engine that was closed");
 }
+
+#[test]
+fn the_rows_of_a_cap_that_types_share_go_with_the_last_jobs_under_it() {
+    let store = Store::new();
+    let client = store.open();
+    let caps = || {
+        let other = rusqlite::Connection::open(store.path()).expect("the store opens");
+        other.query_row("SELECT count(*) FROM fanout", [], |row| row.get::<_, i64>(0)).expect("a number")
+    };
+    let step = |step: &str, job_type: &str| {
+        let cap = format!(":root-workflow-id \"w\" :fanout-parent-step-id {step:?} :fanout-max-concurrency 1");
+        get(&*client, "jobs.create", &format!("{{:job-type {job_type:?} {cap}}}"));
+    };
+    ["x", "x", "y"].iter().for_each(|job_type| step("s", job_type));
+    step("other", "x");
+    assert_eq!(caps(), 5, "two groups, of two types and of one");
+    (0..2).for_each(|_| work(&*client, "x", |_| {}));
+    work(&*client, "y", |_| {});
+    prune(&*client, "{:older-than 0 :job-type \"y\"}");
+    assert_eq!(caps(), 4, "the group still has the other type");
+    prune(&*client, "{:older-than 0}");
+    assert_eq!(caps(), 2, "a job of the other step is open");
+    work(&*client, "x", |_| {});
+    prune(&*client, "{:older-than 0}");
+    assert_eq!(caps(), 0);
+    step("s", "x");
+    work(&*client, "x", |_| {});
+    assert_eq!(caps(), 2, "a later submission begins it anew");
+}

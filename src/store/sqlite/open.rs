@@ -17,10 +17,6 @@ use std::time::{Duration, Instant};
 /// "ERND": marks a SQLite file as ours.
 const APPLICATION_ID: i32 = 0x4552_4e44;
 
-/// Pages of the WAL after which a commit moves them into the file: 16 MiB. A page that many commits changed is moved
-/// once, so fewer and larger moves are cheaper.
-const CHECKPOINT_PAGES: i64 = 4_000;
-
 /// What a WAL that was longer is cut down to, once it is begun anew.
 const LOG_BYTES_KEPT: i64 = 64 << 20;
 
@@ -135,6 +131,7 @@ fn bare(path: &Path, options: SqliteOptions) -> Result<Connection> {
     };
     let mut connection = opened.map_err(|cause| unusable(path, cause))?;
     connection.busy_handler(Some(super::on_busy)).map_err(error)?;
+    super::log::move_at_times(&mut connection).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
@@ -156,7 +153,6 @@ fn settle(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
     connection.pragma_update(None, "fullfsync", durable)?;
     // One plan for a statement, whatever is bound to it: else SQLite prepares some of them anew for every call.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
