@@ -101,6 +101,11 @@ impl engine::Claiming for ClaimAs {
         &self.claim
     }
 
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> engine::Result<bool> {
+        self.allow.check(rows, now)?;
+        Ok(self.operation.is_answered(rows, now)? || self.claim.look(rows, now)?)
+    }
+
     fn run(&self, work: &mut Work) -> engine::Result<Option<Made>> {
         self.allow.check_in(work)?;
         if let Some(answer) = self.operation.recalled(work)? {

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// In which order operations that wait share the next commit.
@@ -100,13 +101,17 @@ trait Answer<T, O>: Send {
     fn alert(&self, _sleepers: &Arc<Sleepers>) {}
 }
 
-/// By a callback.
-struct Callback<D>(D);
+/// By a callback; who sleeps until then.
+struct Callback<D>(D, Option<Thread>);
 
 impl<T, O, D: FnOnce(Result<T>) + Send> Answer<T, O> for Callback<D> {
     fn give(self, op: O, result: Result<T>, _sleepers: &Arc<Sleepers>) {
         drop(op);
         (self.0)(result)
+    }
+
+    fn alert(&self, _sleepers: &Arc<Sleepers>) {
+        self.1.iter().for_each(Thread::unpark);
     }
 }
 
@@ -125,7 +130,17 @@ pub fn queued<T: Send + 'static>(
     op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
     done: impl FnOnce(Result<T>) + Send + 'static,
 ) -> Box<dyn Queued> {
-    Box::new(Operation { op, result: None, answer: Callback(done) })
+    queued_for(None, op, done)
+}
+
+/// As `queued`, for a caller that sleeps until it is told: to be woken takes as long as half a commit, so it is alerted
+/// before.
+pub fn queued_for<T: Send + 'static>(
+    sleeper: Option<Thread>,
+    op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
+    done: impl FnOnce(Result<T>) + Send + 'static,
+) -> Box<dyn Queued> {
+    Box::new(Operation { op, result: None, answer: Callback(done, sleeper) })
 }
 
 impl<T, O, A> Queued for Operation<T, O, A>
@@ -350,6 +365,8 @@ impl Committer {
             tx.rollback();
         }
         let (value, news) = done?;
+        let sleepers = Arc::default();
+        joined.iter().for_each(|operation| operation.alert(&sleepers));
         tx.commit()?;
         Ok((value, news))
     }

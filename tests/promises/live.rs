@@ -3,7 +3,7 @@
 
 use super::world::{WORKSPACE, complete, fast_folder, make_store, options};
 use errand::engine::{
-    Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Result, Settings, Settle, Submit, Ticket, Waited, Work,
+    Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Now, Result, Settings, Settle, Submit, Ticket, Waited, Work,
 };
 use errand::job::Status;
 use errand::store::{self, Rows, Sqlite, Store, Tx};
@@ -141,6 +141,10 @@ impl Claiming for PlainClaim {
 
     fn claim(&self) -> &Claim {
         &self.0
+    }
+
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<bool> {
+        self.0.look(rows, now)
     }
 
     fn run(&self, work: &mut Work) -> Result<Option<JobView>> {
