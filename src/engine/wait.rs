@@ -2,7 +2,7 @@
 
 use super::commit::{self, Queued};
 use super::error::{Error, Result};
-use super::lease::Claim;
+use super::lease::{self, Claim};
 use super::upkeep::Upkeep;
 use super::waiters::{Call, Claims, Queue, Seen, Topic, Waiting, Why};
 use super::work::Work;
@@ -145,8 +145,7 @@ impl Engine {
         let engine = Arc::downgrade(self);
         let Awaiting { bound, ticket, sleeper, .. } = &awaiting;
         let topic = Topic::End(awaiting.id.clone());
-        let waiting =
-            Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, sleeper: sleeper.clone() };
+        let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, sleeper: sleeper.clone() };
         let ticket = ticket.clone();
         let call = move |why, seen: &mut Seen| {
             let Some(engine) = engine.upgrade().filter(|_| why != Why::Closed) else {
@@ -180,21 +179,20 @@ impl Engine {
     ) -> Waited<Option<C::Given>> {
         let ticket = Ticket::new(&self.upkeep);
         let (sleeper, done) = (bound.sleeper(), Box::new(done));
-        let claimer =
-            Claimer { engine: Arc::downgrade(self), claiming, bound, ticket: ticket.clone(), sleeper, done };
+        let claimer = Claimer { engine: Arc::downgrade(self), claiming, bound, ticket: ticket.clone(), sleeper, done };
         let queue = claimer.queue();
         let claimer = Arc::new(Mutex::new(Some(claimer)));
         // A transaction that finds nothing would hold up those who have something to write. As with an end: first
         // entered, then looked, so that a job that is being queued meanwhile is either seen or told of.
         if !bound.is_over() {
             enter(claimer.clone());
-            if !self.may_claim(&claimer) {
-                // One may be due later.
-                self.upkeep.look_at(queue);
-                return Waited::Later(ticket);
-            }
-            if ticket.take().is_none() {
-                return Waited::Later(ticket);
+            match self.look_for(&claimer) {
+                lease::Prospect::Something if ticket.take().is_some() => {}
+                lease::Prospect::Something | lease::Prospect::Nothing => return Waited::Later(ticket),
+                lease::Prospect::Later => {
+                    self.upkeep.look_at(queue);
+                    return Waited::Later(ticket);
+                }
             }
         }
         let (op, later) = (claim_op(&claimer), claimer.clone());
@@ -209,13 +207,12 @@ impl Engine {
         }
     }
 
-    /// Whether there seems to be something for the claim; also where it has to be told of trouble.
-    fn may_claim<C: Claiming>(&self, claimer: &SharedClaimer<C>) -> bool {
+    fn look_for<C: Claiming>(&self, claimer: &SharedClaimer<C>) -> lease::Prospect {
         let seen = self.read(|rows, now| match &*locked(claimer) {
             Some(claimer) => claimer.claiming.look(rows, now),
-            None => Ok(false),
+            None => Ok(lease::Prospect::Nothing),
         });
-        !matches!(seen, Ok(false))
+        seen.unwrap_or(lease::Prospect::Something)
     }
 }
 
@@ -237,7 +234,7 @@ pub trait Claiming: Send + 'static {
     fn claim(&self) -> &Claim;
 
     /// Whether there may be something for it: only then it is worth a transaction.
-    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<bool>;
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<lease::Prospect>;
 
     /// Claims in a transaction; it may be run more than once.
     fn run(&self, work: &mut Work) -> Result<Option<Self::Given>>;

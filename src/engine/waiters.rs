@@ -276,3 +276,62 @@ fn is_last(numbers: &mut BTreeSet<i64>, number: i64) -> bool {
     numbers.remove(&number);
     numbers.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::error::Error;
+    use std::sync::mpsc::{Sender, channel};
+
+    struct Waits(i64, Sender<i64>);
+
+    impl Claims for Waits {
+        fn woken(self: Box<Self>, _why: Why) {
+            self.1.send(self.0).expect("the test listens");
+        }
+
+        fn join(self: Box<Self>) -> Box<dyn Queued> {
+            super::super::commit::queued(|_| Err::<(), _>(Error::Closed), |_| {})
+        }
+    }
+
+    fn queue(batch_id: Option<&str>) -> Queue {
+        Queue { workspace: "w".into(), job_type: "kind".into(), batch_id: batch_id.map(str::to_string) }
+    }
+
+    fn add(waiters: &mut Waiters, number: i64, batch_id: Option<&str>, told: &Sender<i64>) {
+        let (topic, deadline) = (Topic::Claimable(queue(batch_id)), Instant::now());
+        let waiting = Waiting { topic, deadline, poll_ms: None, sleeper: None };
+        waiters.add(number, waiting, Call::Claim(Box::new(Waits(number, told.clone()))));
+    }
+
+    fn call(calls: impl IntoIterator<Item = Call>) {
+        calls.into_iter().for_each(|call| call.call(Why::News, &mut Seen::default()));
+    }
+
+    #[test]
+    fn those_who_were_woken_in_vain_keep_their_order() {
+        let (told, tell) = channel();
+        let mut waiters = Waiters::default();
+        (1..=3).for_each(|number| add(&mut waiters, number, None, &told));
+        (0..2).for_each(|_| call(waiters.first(&queue(None))));
+        // They come back while the third waits still.
+        (1..=2).for_each(|number| add(&mut waiters, number, None, &told));
+        (0..3).for_each(|_| call(waiters.first(&queue(None))));
+        assert_eq!(tell.try_iter().collect::<Vec<_>>(), [1, 2, 1, 2, 3]);
+    }
+
+    #[test]
+    fn those_who_wait_for_a_batch_come_in_their_order_among_the_others() {
+        let (told, tell) = channel();
+        let mut waiters = Waiters::default();
+        let batches = [Some("a"), None, Some("b"), None, None];
+        batches.iter().zip(1..).for_each(|(batch, number)| add(&mut waiters, number, *batch, &told));
+        call(waiters.first_of("w", "kind", 1, true, 4));
+        assert_eq!(tell.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+        call(waiters.first_of("w", "kind", 2, false, 4));
+        assert_eq!(tell.try_iter().collect::<Vec<_>>(), [4, 5]);
+        call(waiters.first_of("w", "other", 2, true, 4));
+        assert!(tell.try_recv().is_err() && waiters.is_empty());
+    }
+}
