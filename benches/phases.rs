@@ -187,10 +187,24 @@ impl Bench {
                     }
                 }
             }
+            self.beyond_rust(phase, &figures);
             if full {
                 let flat = CALLERS.map(|n| (n as f64, median(&limit)));
                 self.throughput.push(Line { name: "raw rusqlite, one connection".into(), points: flat.into() });
                 self.latency = latency;
+            }
+        }
+    }
+
+    /// What a call from Clojure takes beyond one from Rust, in time of the whole machine: that of one call where there is
+    /// one caller, a share of it where callers have the cores to themselves in turn.
+    fn beyond_rust(&mut self, phase: &'static str, figures: &Figures) {
+        for callers in CALLERS {
+            let of = |language| figures.of(&format!("{language} {callers}"));
+            let pairs = of("Clojure").into_iter().zip(of("Rust"));
+            let rounds: Vec<_> = pairs.map(|(clojure, rust)| 1e6 / clojure - 1e6 / rust).collect();
+            if !rounds.is_empty() {
+                self.row(phase, format!("{callers} × at once, Clojure beyond Rust, a call"), "µs", rounds, None);
             }
         }
     }
@@ -272,15 +286,17 @@ impl Bench {
 
     fn trips(&mut self) {
         let path = self.path("trips");
-        let client = load::open(&path, true);
+        let (raw, client) = (self.raw("raw-trips", true), load::open(&path, true));
         let mut figures = Figures::default();
+        // As in phase A: a log that grows is synced more slowly than one that is written over, which is what both have
+        // but for their first moments.
+        load::submit(&*client, "warm", 4, self.time);
+        raw.submits("warm", self.time);
         for (place, outside) in [("in one process", false), ("across processes", true)] {
             for _ in 0..self.rounds {
-                let raw = self.raw("raw-trips", true);
                 let begun = Instant::now();
                 let commit = Timed::of(raw.submits("t", self.time / 2), begun.elapsed());
                 figures.add(format!("commit {place}"), commit.percentile(0.5));
-                figures.add(format!("commits {place}"), commit.percentile(0.5));
                 let (pickup, whole) = match outside {
                     true => trips_outside(&client, &path),
                     false => trips_inside(&client),
@@ -357,12 +373,12 @@ impl Bench {
         let mut figures = Figures::default();
         for _ in 0..self.rounds {
             let reply = java.run(&task);
-            for key in ["switches", "bytes", "bytes-a-byte"] {
+            for key in ["slept", "bytes", "bytes-a-byte"] {
                 figures.add(key, number(&reply, key));
             }
         }
         for (key, what, unit) in [
-            ("switches", "times that one submit gives up its thread, sync NORMAL", "times"),
+            ("slept", "submits of one caller that give up their thread, sync NORMAL", "%"),
             ("bytes", "heap allocated by one submit", "bytes"),
             ("bytes-a-byte", "heap allocated by one byte of its payload more", "bytes"),
         ] {

@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod args;
+mod ask;
 mod backup;
 mod check;
 mod checked;
@@ -12,6 +13,7 @@ mod embedded;
 mod error;
 mod files;
 mod host;
+mod opened;
 mod operation;
 mod options;
 mod remembered;
@@ -24,14 +26,16 @@ mod waiting;
 
 pub use access::{Access, Caller, SCOPES, Scope};
 pub use args::{Args, duration_ms, duration_text, nearest};
+pub use ask::ask;
 pub use backup::{BackupOptions, BytesTo, RestoreOptions, backup, restore};
 pub use check::{CheckOptions, Report, check};
 pub use checked::{Checked, Waits, checked, reply_data};
 pub use command::{COMMANDS, Command, Field, Kind, Names, command};
-pub use embedded::{EventSink, OpenOptions, open, open_fields, open_host};
+pub use embedded::{EventSink, OpenOptions, open, open_fields};
 pub use error::{CODES, Code, CodeRow, Error};
 pub use files::{Begun, Bytes, FileReader, Files, Link, LocalFiles, NewFile, Upstream, content_type, uploaded};
 pub use host::Host;
+pub use opened::open_host;
 pub use options::RemoteOptions;
 pub use step::{STEP_OPS, StepOp, step, step_within};
 pub use waiting::{Waiting, Whereabouts};
@@ -113,20 +117,4 @@ pub trait Client: Send + Sync {
 pub enum Place {
     Store(std::path::PathBuf),
     Url(String),
-}
-
-/// Runs a command and waits for its reply on this thread.
-pub fn ask(client: &dyn Client, name: &str, args: Value, names: Names) -> Reply {
-    let Some(command) = command(name) else {
-        return Err(Error::new(Code::InvalidArgument, format!("command \"{name}\" is unknown")));
-    };
-    let (tell, told) = std::sync::mpsc::sync_channel(1);
-    let done = Box::new(move |reply| {
-        // The receiver is gone only where the caller's thread is.
-        let _ = tell.send(reply);
-    });
-    match client.call_within(Call { command, args, names }, Duration::MAX, done) {
-        Answer::Now(reply) => reply,
-        Answer::Later(_) => told.recv().unwrap_or_else(|_| Err(Error::new(Code::Closed, "engine was closed"))),
-    }
 }

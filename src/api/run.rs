@@ -9,8 +9,8 @@ use super::files::LocalFiles;
 use super::operation::Operation;
 use super::view;
 pub use crate::engine::Class;
-use crate::engine::{self, BatchView, Claim, Depth, Held, JobView, Now, Report, Settle, Submit, Work};
-use crate::job::{Growth, Status, Wait, limits};
+use crate::engine::{self, BatchView, Claim, Depth, Held, JobView, Now, Prospect, Report, Settle, Submit, Work};
+use crate::job::{Ending, Growth, Status, Wait, limits};
 use crate::store::{Page, Rows, Text};
 use crate::value::{MapBuilder, Value, edn};
 
@@ -99,6 +99,11 @@ impl engine::Claiming for ClaimAs {
 
     fn claim(&self) -> &Claim {
         &self.claim
+    }
+
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> engine::Result<Prospect> {
+        self.allow.check(rows, now)?;
+        if self.operation.is_answered(rows, now)? { Ok(Prospect::Something) } else { self.claim.look(rows, now) }
     }
 
     fn run(&self, work: &mut Work) -> engine::Result<Option<Made>> {
@@ -337,7 +342,7 @@ pub fn progress(workspace: &str, args: Args) -> Op {
 
 pub fn complete(workspace: &str, args: Args) -> Op {
     let settle = Settle::Complete {
-        status: args.maybe_text("status").and_then(Status::from_name).unwrap_or(Status::Succeeded),
+        status: args.maybe_text("status").and_then(Ending::from_name).unwrap_or(Ending::Succeeded),
         summary: args.maybe_string("summary"),
         outputs: args.open("outputs"),
         metrics: args.open("metrics"),

@@ -47,16 +47,18 @@ impl Work<'_> {
             let job = self.job(&submit.workspace, &job_id)?;
             return JobView::read(self.tx, job, Depth::Full, self.now);
         }
-        let group = group_name(submit.root_workflow_id.as_deref(), submit.fanout_parent_step_id.as_deref());
-        let cap = submit.fanout_max_concurrency;
-        let cap = cap.map(|cap| self.cap_of_step(&submit.workspace, &submit.job_type, &group, cap)).transpose()?;
+        let cap = submit.fanout_max_concurrency.map(|cap| {
+            let group = group_name(submit.root_workflow_id.as_deref(), submit.fanout_parent_step_id.as_deref());
+            self.cap_of_step(&submit.workspace, &submit.job_type, &group, cap)
+        });
+        let cap = cap.transpose()?;
         let (shared, mut own) = cap.unzip();
         let view = self.insert(submit, new, None, None, &mut own)?;
         if let Some((shared, own)) = shared.zip(own) {
             self.share(shared, own)?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, 1);
-        self.news.queued(&submit.workspace, &submit.job_type, 1);
+        self.news.queued(&submit.workspace, &submit.job_type, 1, false);
         self.remember(submit, &view.job.job_id)?;
         Ok(view)
     }
@@ -82,7 +84,7 @@ impl Work<'_> {
             self.promote(fanout)?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, batch.requested_count);
-        self.news.queued(&submit.workspace, &submit.job_type, batch.requested_count);
+        self.news.queued(&submit.workspace, &submit.job_type, batch.requested_count, true);
         self.remember(submit, &batch.batch_id)?;
         Ok(BatchView { batch, jobs: Some(views), truncated })
     }

@@ -36,7 +36,7 @@ pub struct OpenFile {
 
 /// Opens the file at `path` for as long as the result lives.
 pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
-    let path = absolute(path, options.create)?;
+    let path = absolute(path)?;
     on_one_machine(&path)?;
     make_if_missing(&path, options.create)?;
     allowed(&path)?;
@@ -172,23 +172,26 @@ pub(super) fn on_one_machine(_path: &Path) -> Result<()> {
 
 /// The path of a database that is there, with its folder resolved.
 pub(super) fn existing(path: &Path) -> Result<PathBuf> {
-    let path = absolute(path, false)?;
+    let path = absolute(path)?;
     make_if_missing(&path, false)?;
     Ok(path)
 }
 
 /// The path with its folder resolved, so that one file has one name.
-pub(super) fn absolute(path: &Path, create: bool) -> Result<PathBuf> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
     let Some(name) = path.file_name() else {
-        return Err(Error::Unusable(format!("database \"{}\" is not the path of a file", path.display())));
+        return Err(Error::Unusable(format!("\"{}\" is not the path of a file", path.display())));
     };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
     };
     let folder = folder.canonicalize().map_err(|cause| {
-        let text = format!("folder \"{}\" of the database cannot be used: {cause}", folder.display());
-        if cause.kind() == ErrorKind::NotFound && !create { Error::Missing(text) } else { Error::Unusable(text) }
+        let folder = folder.display();
+        match cause.kind() {
+            ErrorKind::NotFound => Error::Missing(format!("folder \"{folder}\" does not exist; make it first")),
+            _ => Error::Unusable(format!("folder \"{folder}\" cannot be used: {cause}")),
+        }
     })?;
     // A link to a database is that database.
     Ok(folder.join(name).canonicalize().unwrap_or_else(|_| folder.join(name)))
