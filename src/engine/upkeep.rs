@@ -4,7 +4,7 @@
 use super::commit::Committer;
 use super::error::Error;
 use super::operation::Queued;
-use super::waiters::{Call, Queue, Seen, Waiters, Waiting, Why};
+use super::waiters::{Call, Queue, Seen, Topic, Waiters, Waiting, Why};
 use super::work::{Claimable, News};
 use super::{Notice, Tell};
 use crate::store::{self, Rows, Store};
@@ -54,10 +54,6 @@ struct State {
     closed: bool,
     watch: Option<Box<dyn Send + Sync>>,
     watching: bool,
-    /// Until when the thread sleeps, unless it is told of something.
-    sleeps_until: Option<Instant>,
-    /// How often it looks for what other processes did; nothing while nobody waits.
-    polls_every: Option<Duration>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -158,23 +154,13 @@ impl Upkeep {
             drop(state);
             return call.call(Why::Closed, &mut Seen::default());
         }
-        let deadline = waiting.deadline;
+        // Whoever waits for a job lets it be looked at.
+        let signal = matches!(waiting.topic, Topic::End(_));
         state.waiters.add(number, waiting, call);
-        let polls = state.polls_every == self.polls_every(&state);
-        let on_time = state.sleeps_until.is_some_and(|until| until <= deadline);
-        let wake = !(state.watching && polls && on_time);
         drop(state);
-        if wake {
+        if signal {
             self.signal.notify_one();
         }
-    }
-
-    fn polls_every(&self, state: &State) -> Option<Duration> {
-        let polls = match (self.fallback_poll, state.waiters.poll()) {
-            (Some(fallback), Some(asked)) => Some(fallback.min(asked)),
-            (fallback, asked) => fallback.or(asked),
-        };
-        polls.filter(|_| !state.waiters.is_empty())
     }
 
     /// Takes a waiter out, if it still waits.
@@ -289,7 +275,7 @@ impl Keeper {
                 return None;
             }
             let now = Instant::now();
-            self.schedule_poll(&mut state, now);
+            self.schedule_poll(&state, now);
             let polled = self.poll_at.is_some_and(|at| at <= now);
             let swept = state.sweep || self.sweep_at <= now;
             let overdue = state.waiters.overdue(now);
@@ -302,7 +288,6 @@ impl Keeper {
                 let start_watch = !state.watching && !state.waiters.is_empty();
                 state.watching |= start_watch;
                 state.sweep = false;
-                // Whoever comes now is looked at before it sleeps again.
                 return Some(Round {
                     ended: std::mem::take(&mut state.ended),
                     overdue,
@@ -317,14 +302,16 @@ impl Keeper {
             let next = [Some(self.sweep_at), self.poll_at, state.waiters.next_deadline(), state.next_due_queue()];
             let next = next.into_iter().flatten().min().unwrap_or(self.sweep_at);
             let wait = next.saturating_duration_since(now);
-            state.sleeps_until = Some(next);
             state = upkeep.signal.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn schedule_poll(&mut self, state: &mut State, now: Instant) {
-        state.polls_every = self.upkeep.polls_every(state);
-        let next = state.polls_every.map(|poll| now + poll);
+    fn schedule_poll(&mut self, state: &State, now: Instant) {
+        let asked = match (self.upkeep.fallback_poll, state.waiters.poll()) {
+            (Some(fallback), Some(asked)) => Some(fallback.min(asked)),
+            (fallback, asked) => fallback.or(asked),
+        };
+        let next = asked.filter(|_| !state.waiters.is_empty()).map(|poll| now + poll);
         self.poll_at = match (self.poll_at, next) {
             (Some(at), Some(next)) => Some(at.min(next)),
             (_, next) => next,

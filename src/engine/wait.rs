@@ -1,7 +1,7 @@
 //! Waiting for the end of a job or batch, and for a job to claim, without a thread that waits.
 
 use super::error::{Error, Result};
-use super::lease::{self, Claim};
+use super::lease::Claim;
 use super::operation::{self, Queued};
 use super::upkeep::Upkeep;
 use super::waiters::{Call, Claims, Queue, Seen, Topic, Waiting, Why};
@@ -186,13 +186,13 @@ impl Engine {
         // entered, then looked, so that a job that is being queued meanwhile is either seen or told of.
         if !bound.is_over() {
             enter(claimer.clone());
-            match self.look_for(&claimer) {
-                lease::Prospect::Something if ticket.take().is_some() => {}
-                lease::Prospect::Something | lease::Prospect::Nothing => return Waited::Later(ticket),
-                lease::Prospect::Later => {
-                    self.upkeep.look_at(queue);
-                    return Waited::Later(ticket);
-                }
+            if !self.may_claim(&claimer) {
+                // One may be due later.
+                self.upkeep.look_at(queue);
+                return Waited::Later(ticket);
+            }
+            if ticket.take().is_none() {
+                return Waited::Later(ticket);
             }
         }
         let (op, later) = (claim_op(&claimer), claimer.clone());
@@ -207,12 +207,13 @@ impl Engine {
         }
     }
 
-    fn look_for<C: Claiming>(&self, claimer: &SharedClaimer<C>) -> lease::Prospect {
+    /// Whether there seems to be something for the claim; also where it has to be told of trouble.
+    fn may_claim<C: Claiming>(&self, claimer: &SharedClaimer<C>) -> bool {
         let seen = self.read(|rows, now| match &*locked(claimer) {
             Some(claimer) => claimer.claiming.look(rows, now),
-            None => Ok(lease::Prospect::Nothing),
+            None => Ok(false),
         });
-        seen.unwrap_or(lease::Prospect::Something)
+        !matches!(seen, Ok(false))
     }
 }
 
@@ -234,7 +235,7 @@ pub trait Claiming: Send + 'static {
     fn claim(&self) -> &Claim;
 
     /// Whether there may be something for it: only then it is worth a transaction.
-    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<lease::Prospect>;
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<bool>;
 
     /// Claims in a transaction; it may be run more than once.
     fn run(&self, work: &mut Work) -> Result<Option<Self::Given>>;

@@ -3,8 +3,7 @@
 
 use super::world::{WORKSPACE, complete, fast_folder, make_store, options};
 use errand::engine::{
-    Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Now, Prospect, Result, Settings, Settle, Submit, Ticket,
-    Waited, Work,
+    Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Now, Result, Settings, Settle, Submit, Ticket, Waited, Work,
 };
 use errand::job::{Ending, Status};
 use errand::store::{self, Rows, Sqlite, Store, Tx};
@@ -144,7 +143,7 @@ impl Claiming for PlainClaim {
         &self.0
     }
 
-    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<Prospect> {
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<bool> {
         self.0.look(rows, now)
     }
 
