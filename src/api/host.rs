@@ -153,7 +153,7 @@ impl Host {
                 let alike = Some(alike).filter(|_| allow.is_all());
                 wait.timeout_ms = wait_ms(caller, &call, &args, "timeout-ms")?;
                 let poll_ms = u64::try_from(wait.interval_ms).ok();
-                let bound = Bound::after_ms(wait.bound_ms(), poll_ms);
+                let bound = Bound::after_ms(wait.bound_ms(), poll_ms).with_patience(patience);
                 let slot = self.pending.slot(done);
                 let tell = self.pending.teller(&slot, |_| ());
                 let data = |(data, _ended)| data;

@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod args;
+mod ask;
 mod backup;
 mod check;
 mod checked;
@@ -25,6 +26,7 @@ mod waiting;
 
 pub use access::{Access, Caller, SCOPES, Scope};
 pub use args::{Args, duration_ms, duration_text, nearest};
+pub use ask::ask;
 pub use backup::{BackupOptions, BytesTo, RestoreOptions, backup, restore};
 pub use check::{CheckOptions, Report, check};
 pub use checked::{Checked, Waits, checked, reply_data};
@@ -115,20 +117,4 @@ pub trait Client: Send + Sync {
 pub enum Place {
     Store(std::path::PathBuf),
     Url(String),
-}
-
-/// Runs a command and waits for its reply on this thread.
-pub fn ask(client: &dyn Client, name: &str, args: Value, names: Names) -> Reply {
-    let Some(command) = command(name) else {
-        return Err(Error::new(Code::InvalidArgument, format!("command \"{name}\" is unknown")));
-    };
-    let (tell, told) = std::sync::mpsc::sync_channel(1);
-    let done = Box::new(move |reply| {
-        // The receiver is gone only where the caller's thread is.
-        let _ = tell.send(reply);
-    });
-    match client.call_within(Call { command, args, names }, Duration::MAX, done) {
-        Answer::Now(reply) => reply,
-        Answer::Later(_) => told.recv().unwrap_or_else(|_| Err(Error::new(Code::Closed, "engine was closed"))),
-    }
 }

@@ -4,7 +4,8 @@
 use super::access::Caller;
 use super::command::Command;
 use super::run::{Made, Run};
-use crate::engine::{self, Named, Work};
+use crate::engine::{self, Named, Now, Work};
+use crate::store::Rows;
 use crate::value::{Value, edn};
 
 /// One call, which may have a name.
@@ -36,6 +37,11 @@ impl Operation {
                 self.remember(work, made)
             }
         }
+    }
+
+    /// Whether it was run before.
+    pub fn is_answered(&self, rows: &mut dyn Rows, now: Now) -> engine::Result<bool> {
+        self.0.as_ref().map_or(Ok(false), |named| named.is_answered(rows, now))
     }
 
     /// The first answer, where there was one.

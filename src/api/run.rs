@@ -9,7 +9,7 @@ use super::files::LocalFiles;
 use super::operation::Operation;
 use super::view;
 pub use crate::engine::Class;
-use crate::engine::{self, BatchView, Claim, Depth, Held, JobView, Now, Report, Settle, Submit, Work};
+use crate::engine::{self, BatchView, Claim, Depth, Held, JobView, Now, Prospect, Report, Settle, Submit, Work};
 use crate::job::{Ending, Growth, Status, Wait, limits};
 use crate::store::{Page, Rows, Text};
 use crate::value::{MapBuilder, Value, edn};
@@ -99,6 +99,11 @@ impl engine::Claiming for ClaimAs {
 
     fn claim(&self) -> &Claim {
         &self.claim
+    }
+
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> engine::Result<Prospect> {
+        self.allow.check(rows, now)?;
+        if self.operation.is_answered(rows, now)? { Ok(Prospect::Something) } else { self.claim.look(rows, now) }
     }
 
     fn run(&self, work: &mut Work) -> engine::Result<Option<Made>> {

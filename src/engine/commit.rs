@@ -276,6 +276,8 @@ impl Committer {
             tx.rollback();
         }
         let (value, news) = done?;
+        let sleepers = Arc::default();
+        joined.iter().for_each(|operation| operation.alert(&sleepers));
         tx.commit()?;
         Ok((value, news))
     }

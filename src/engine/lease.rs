@@ -1,10 +1,11 @@
 //! Work under a lease: claim, heartbeat, progress, and what happens when a lease is over.
 
+use super::Now;
 use super::error::{Error, Result};
 use super::view::{Depth, JobView};
 use super::work::Work;
 use crate::job::{Change, Event, Outcome, Status, decide, limits};
-use crate::store::{self, Artifact, Attempt, Job, Progress, Queue, Text};
+use crate::store::{self, Artifact, Attempt, Job, Progress, Queue, Rows, Text};
 
 /// Who asks for a job, and of which kind.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +67,38 @@ pub(super) enum Holder {
     /// A worker's command settled its attempt.
     Settled(Attempt),
     Stranger,
+}
+
+/// What a claim finds before it is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// There may be something for it; or it has to be told of trouble.
+    Something,
+    /// A job is queued that is not due yet.
+    Later,
+    Nothing,
+}
+
+impl Claim {
+    /// Whether there seems to be something for it: a job that is due, or one that it was given before.
+    pub fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<Prospect> {
+        let given = |request_id| Ok::<_, Error>(!rows.attempt_by_request(request_id)?.is_empty());
+        if self.request_id.as_deref().map_or(Ok(false), given)? {
+            return Ok(Prospect::Something);
+        }
+        let batch_seq = match &self.batch_id {
+            None => None,
+            Some(batch_id) => match rows.batch_by_id(batch_id)? {
+                Some(batch) => Some(batch.seq),
+                None => return Ok(Prospect::Something),
+            },
+        };
+        let queue = Queue { workspace_id: &self.workspace, job_type: &self.job_type, batch_seq };
+        if !rows.claimable(&queue, now.store_ms, 1)?.is_empty() {
+            return Ok(Prospect::Something);
+        }
+        Ok(rows.next_due(&queue, now.store_ms)?.map_or(Prospect::Nothing, |_| Prospect::Later))
+    }
 }
 
 impl Work<'_> {

@@ -29,7 +29,7 @@ pub use attach::Attaching;
 pub use clock::{Clock, Ids, Now, RandomIds, SystemClock};
 pub use commit::Class;
 pub use error::{Error, Result};
-pub use lease::{Claim, Directive, Held, Report};
+pub use lease::{Claim, Directive, Held, Prospect, Report};
 pub use log::LogTold;
 pub use remember::Named;
 pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
@@ -195,13 +195,12 @@ fn no_thread(error: std::io::Error) -> Error {
 /// What follows a commit: those who wait here are told, and other processes where it matters to them.
 fn after_commit(store: Arc<dyn Store>, upkeep: Arc<Upkeep>, tell: Tell) -> commit::Tell {
     Box::new(move |news, free| {
-        // Those who are told go on at once, on other threads: by then this one is to be on its way to its next call.
-        if news.matters
-            && let Err(error) = store.announce()
-        {
+        let matters = news.matters;
+        upkeep.news(news, free);
+        // Last, because a write to a file that is watched takes as long as to wake somebody.
+        if matters && let Err(error) = store.announce() {
             tell(Notice { event: "announce-failed", message: error.to_string() });
         }
-        upkeep.news(news, free);
     })
 }
 

@@ -5,6 +5,7 @@ use super::seat::{Seat, Sleepers};
 use super::work::Work;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::Thread;
 
 /// An operation that waits for a commit.
 pub trait Queued: Send {
@@ -31,13 +32,17 @@ trait Answer<T, O>: Send {
     fn alert(&self, _sleepers: &Arc<Sleepers>) {}
 }
 
-/// By a callback.
-struct Callback<D>(D);
+/// By a callback; who sleeps until then.
+struct Callback<D>(D, Option<Thread>);
 
 impl<T, O, D: FnOnce(Result<T>) + Send> Answer<T, O> for Callback<D> {
     fn give(self, op: O, result: Result<T>, _sleepers: &Arc<Sleepers>) {
         drop(op);
         (self.0)(result)
+    }
+
+    fn alert(&self, _sleepers: &Arc<Sleepers>) {
+        self.1.iter().for_each(Thread::unpark);
     }
 }
 
@@ -56,7 +61,17 @@ pub fn queued<T: Send + 'static>(
     op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
     done: impl FnOnce(Result<T>) + Send + 'static,
 ) -> Box<dyn Queued> {
-    Box::new(Operation { op, result: None, answer: Callback(done) })
+    queued_for(None, op, done)
+}
+
+/// As `queued`, for a caller that sleeps until it is told: to be woken takes as long as half a commit, so it is alerted
+/// before.
+pub fn queued_for<T: Send + 'static>(
+    sleeper: Option<Thread>,
+    op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
+    done: impl FnOnce(Result<T>) + Send + 'static,
+) -> Box<dyn Queued> {
+    Box::new(Operation { op, result: None, answer: Callback(done, sleeper) })
 }
 
 /// An operation whose caller waits on its own thread.

@@ -1,10 +1,11 @@
 //! Operations that a caller names, so that repeating one gives the first answer again and does nothing.
 //! It does not know commands or what their answers mean.
 
+use super::Now;
 use super::error::{Error, Result};
 use super::work::Work;
 use crate::job::limits;
-use crate::store::{Answered, OperationName, Text};
+use crate::store::{Answered, OperationName, Rows, Text};
 
 /// How a caller names what it asks, and a digest of what that is.
 #[derive(Clone, Debug)]
@@ -19,6 +20,13 @@ pub struct Named {
 impl Named {
     fn name(&self) -> OperationName<'_> {
         OperationName { workspace_id: &self.workspace, caller: &self.caller, operation_id: &self.operation_id }
+    }
+}
+
+impl Named {
+    /// Whether an operation of that name was done before.
+    pub fn is_answered(&self, rows: &mut dyn Rows, now: Now) -> Result<bool> {
+        Ok(rows.answered(self.name(), now.store_ms)?.is_some())
     }
 }
 

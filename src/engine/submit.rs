@@ -58,7 +58,7 @@ impl Work<'_> {
             self.share(shared, own)?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, 1);
-        self.news.queued(&submit.workspace, &submit.job_type, 1);
+        self.news.queued(&submit.workspace, &submit.job_type, 1, false);
         self.remember(submit, &view.job.job_id)?;
         Ok(view)
     }
@@ -84,7 +84,7 @@ impl Work<'_> {
             self.promote(fanout)?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, batch.requested_count);
-        self.news.queued(&submit.workspace, &submit.job_type, batch.requested_count);
+        self.news.queued(&submit.workspace, &submit.job_type, batch.requested_count, true);
         self.remember(submit, &batch.batch_id)?;
         Ok(BatchView { batch, jobs: Some(views), truncated })
     }

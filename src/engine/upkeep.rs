@@ -4,12 +4,13 @@
 use super::commit::Committer;
 use super::error::Error;
 use super::operation::Queued;
-use super::waiters::{Call, Queue, Seen, Topic, Waiters, Why};
-use super::work::News;
+use super::waiters::{Call, Queue, Seen, Waiters, Waiting, Why};
+use super::work::{Claimable, News};
 use super::{Notice, Tell};
 use crate::store::{self, Rows, Store};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -24,11 +25,15 @@ const FORGET_ANSWERS: i64 = 200;
 /// How many are told of an end by the thread that committed it, where it has nothing else to do.
 const AT_ONCE: usize = 2;
 /// How many claims that wait share the commit that queues jobs for them.
-const JOIN_MAX: i64 = 16;
+const JOIN_MAX: usize = 16;
+/// How many endings of other processes are looked through for those that are waited for.
+const ENDED_MAX: i64 = 10_000;
 
 /// Who waits, and the thread that looks after them.
 pub struct Upkeep {
     state: Mutex<State>,
+    /// The last number that a waiter was given.
+    numbers: AtomicI64,
     signal: Condvar,
     fallback_poll: Option<Duration>,
 }
@@ -45,18 +50,20 @@ struct State {
     later_at: HashMap<Queue, Instant>,
     /// Another process may have committed.
     outside: bool,
-    /// Nobody waited for an end before: what ended meanwhile is not known.
-    ends_unknown: bool,
     sweep: bool,
     closed: bool,
     watch: Option<Box<dyn Send + Sync>>,
     watching: bool,
+    /// Until when the thread sleeps, unless it is told of something.
+    sleeps_until: Option<Instant>,
+    /// How often it looks for what other processes did; nothing while nobody waits.
+    polls_every: Option<Duration>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Upkeep {
     pub fn new(fallback_poll: Option<Duration>) -> Arc<Upkeep> {
-        Arc::new(Upkeep { state: Mutex::default(), signal: Condvar::new(), fallback_poll })
+        Arc::new(Upkeep { state: Mutex::default(), numbers: AtomicI64::new(0), signal: Condvar::new(), fallback_poll })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -102,8 +109,8 @@ impl Upkeep {
                 _ => state.ended.push(id),
             }
         }
-        for (workspace, job_type, _) in &news.queued {
-            let queues = state.waiters.queues_of(workspace, job_type);
+        for Claimable { workspace, job_type, .. } in &news.queued {
+            let queues: Vec<_> = state.waiters.queues_of(workspace, job_type).cloned().collect();
             state.check.extend(queues);
         }
         let wake = !state.ended.is_empty() || !state.check.is_empty();
@@ -114,47 +121,60 @@ impl Upkeep {
         call_each(calls, Why::News);
     }
 
-    /// The claims that wait for what is being queued: they are to share its commit.
+    /// The claims that wait for what is being queued: they are to share its commit. Who sleeps until the end of what is
+    /// being ended is alerted.
     pub fn joining(&self, news: &News) -> Vec<Box<dyn Queued>> {
         let mut joining = Vec::new();
-        if news.queued.is_empty() {
+        if news.queued.is_empty() && news.ended.is_empty() {
             return joining;
         }
         let mut state = self.state();
         if state.waiters.is_empty() || state.closed {
             return joining;
         }
-        for (workspace, job_type, jobs) in &news.queued {
-            let queue = Queue { workspace: workspace.clone(), job_type: job_type.clone(), batch_id: None };
-            for _ in 0..*jobs.min(&JOIN_MAX) {
-                match state.waiters.first(&queue) {
-                    Some(Call::Claim(claim)) => joining.push(claim.join()),
-                    Some(Call::Await(_)) => unreachable!("who waits for an end waits for no queue"),
-                    None => break,
+        for Claimable { workspace, job_type, jobs, in_batch } in &news.queued {
+            let jobs = usize::try_from(*jobs).unwrap_or(0);
+            for call in state.waiters.first_of(workspace, job_type, jobs, *in_batch, JOIN_MAX) {
+                match call {
+                    Call::Claim(claim) => joining.push(claim.join()),
+                    Call::Await(_) => unreachable!("who waits for an end waits for no queue"),
                 }
             }
         }
+        let sleepers = news.ended.iter().flat_map(|id| state.waiters.sleepers(id));
+        sleepers.take(AT_ONCE).for_each(|sleeper| sleeper.unpark());
         joining
     }
 
+    /// A number for one that is going to wait; those with lower ones come first.
+    pub fn number(&self) -> i64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Adds a waiter; what it waits for is to be looked at after this, not before.
-    pub fn add(self: &Arc<Upkeep>, waiter: Waiting, call: Call) -> i64 {
-        let Waiting { topic, deadline, poll_ms, again } = waiter;
+    pub fn add(self: &Arc<Upkeep>, number: i64, waiting: Waiting, call: Call) {
         let mut state = self.state();
         if state.closed {
             drop(state);
-            call.call(Why::Closed, &mut Seen::default());
-            return 0;
+            return call.call(Why::Closed, &mut Seen::default());
         }
-        match &topic {
-            // One that waits again has looked since the endings were last known.
-            Topic::End(_) => state.ends_unknown |= !again && !state.waiters.awaits_ends(),
-            Topic::Claimable(queue) => state.check.push(queue.clone()),
-        }
-        let number = state.waiters.add(topic, deadline, poll_ms, again, call);
+        let deadline = waiting.deadline;
+        state.waiters.add(number, waiting, call);
+        let polls = state.polls_every == self.polls_every(&state);
+        let on_time = state.sleeps_until.is_some_and(|until| until <= deadline);
+        let wake = !(state.watching && polls && on_time);
         drop(state);
-        self.signal.notify_one();
-        number
+        if wake {
+            self.signal.notify_one();
+        }
+    }
+
+    fn polls_every(&self, state: &State) -> Option<Duration> {
+        let polls = match (self.fallback_poll, state.waiters.poll()) {
+            (Some(fallback), Some(asked)) => Some(fallback.min(asked)),
+            (fallback, asked) => fallback.or(asked),
+        };
+        polls.filter(|_| !state.waiters.is_empty())
     }
 
     /// Takes a waiter out, if it still waits.
@@ -203,15 +223,6 @@ impl Upkeep {
         let calls = self.state().waiters.all();
         call_each(calls, Why::Closed);
     }
-}
-
-/// What a waiter waits for, until when, how often it wants a look besides, and whether it was woken in vain: then it
-/// comes before the others of its queue.
-pub struct Waiting {
-    pub topic: Topic,
-    pub deadline: Instant,
-    pub poll_ms: Option<u64>,
-    pub again: bool,
 }
 
 /// Calls those who wait for one thing.
@@ -278,23 +289,20 @@ impl Keeper {
                 return None;
             }
             let now = Instant::now();
-            self.schedule_poll(&state, now);
+            self.schedule_poll(&mut state, now);
             let polled = self.poll_at.is_some_and(|at| at <= now);
             let swept = state.sweep || self.sweep_at <= now;
             let overdue = state.waiters.overdue(now);
             state.take_due_queues(now);
-            let told = !state.ended.is_empty() || !state.check.is_empty() || state.outside || state.ends_unknown;
+            let told = !state.ended.is_empty() || !state.check.is_empty() || state.outside;
             if polled || swept || told || !overdue.is_empty() {
                 if polled {
                     self.poll_at = None;
                 }
-                if std::mem::take(&mut state.ends_unknown) {
-                    self.ended_seq = None;
-                    state.outside = true;
-                }
                 let start_watch = !state.watching && !state.waiters.is_empty();
                 state.watching |= start_watch;
                 state.sweep = false;
+                // Whoever comes now is looked at before it sleeps again.
                 return Some(Round {
                     ended: std::mem::take(&mut state.ended),
                     overdue,
@@ -309,16 +317,14 @@ impl Keeper {
             let next = [Some(self.sweep_at), self.poll_at, state.waiters.next_deadline(), state.next_due_queue()];
             let next = next.into_iter().flatten().min().unwrap_or(self.sweep_at);
             let wait = next.saturating_duration_since(now);
+            state.sleeps_until = Some(next);
             state = upkeep.signal.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn schedule_poll(&mut self, state: &State, now: Instant) {
-        let asked = match (self.upkeep.fallback_poll, state.waiters.poll()) {
-            (Some(fallback), Some(asked)) => Some(fallback.min(asked)),
-            (fallback, asked) => fallback.or(asked),
-        };
-        let next = asked.filter(|_| !state.waiters.is_empty()).map(|poll| now + poll);
+    fn schedule_poll(&mut self, state: &mut State, now: Instant) {
+        state.polls_every = self.upkeep.polls_every(state);
+        let next = state.polls_every.map(|poll| now + poll);
         self.poll_at = match (self.poll_at, next) {
             (Some(at), Some(next)) => Some(at.min(next)),
             (_, next) => next,
@@ -392,15 +398,23 @@ impl Keeper {
             return Ok(Vec::new());
         }
         self.version = Some(version);
+        let waited_for = self.upkeep.state().waiters.awaits_ends();
         let ended = match self.ended_seq {
-            Some(since) if self.upkeep.state().waiters.awaits_ends() => {
-                let (ended, last) = self.rows()?.ended_since(since)?;
-                self.ended_seq = Some(last);
-                ended
-            }
-            Some(_) | None => {
-                self.ended_seq = Some(self.rows()?.last_ended_seq()?);
-                self.upkeep.state().waiters.ends()
+            // Whoever begins to wait looks by itself.
+            Some(_) if !waited_for => Vec::new(),
+            since => {
+                let last = self.rows()?.last_ended_seq()?;
+                match since.filter(|since| last - since <= ENDED_MAX) {
+                    Some(since) => {
+                        let (ended, last) = self.rows()?.ended_since(since)?;
+                        self.ended_seq = Some(last);
+                        ended
+                    }
+                    None => {
+                        self.ended_seq = Some(last);
+                        self.upkeep.state().waiters.ends()
+                    }
+                }
             }
         };
         self.wake_ended(ended);

@@ -1,58 +1,51 @@
 //! Waiting for the end of a job or batch, and for a job to claim, without a thread that waits.
 
 use super::error::{Error, Result};
-use super::lease::Claim;
+use super::lease::{self, Claim};
 use super::operation::{self, Queued};
-use super::upkeep::{Upkeep, Waiting};
-use super::waiters::{Call, Claims, Queue, Seen, Topic, Why};
+use super::upkeep::Upkeep;
+use super::waiters::{Call, Claims, Queue, Seen, Topic, Waiting, Why};
 use super::work::Work;
 use super::{Class, Engine, Now};
 use crate::store::{self, Rows};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// A wait under way, by which it can be given up.
+/// A wait under way, by which it can be given up. It keeps its place among those who wait, however often it is woken.
 #[derive(Clone)]
-pub struct Ticket(Arc<Mutex<Place>>);
-
-enum Place {
-    /// Between two waits, or not waiting yet.
-    Moving,
-    Waiting(Weak<Upkeep>, i64),
-    Forgotten,
+pub struct Ticket {
+    upkeep: Weak<Upkeep>,
+    number: i64,
+    forgotten: Arc<AtomicBool>,
 }
 
 impl Ticket {
-    fn new() -> Ticket {
-        Ticket(Arc::new(Mutex::new(Place::Moving)))
+    fn new(upkeep: &Arc<Upkeep>) -> Ticket {
+        Ticket { upkeep: Arc::downgrade(upkeep), number: upkeep.number(), forgotten: Arc::default() }
     }
 
     /// Gives the wait up: nobody is told. A job that is being claimed for it is released.
     pub fn forget(&self) {
-        let before = std::mem::replace(&mut *self.place(), Place::Forgotten);
-        if let Place::Waiting(upkeep, number) = before
-            && let Some(upkeep) = upkeep.upgrade()
-        {
-            drop(upkeep.take(number));
-        }
+        self.forgotten.store(true, Ordering::SeqCst);
+        drop(self.take());
     }
 
     fn is_forgotten(&self) -> bool {
-        matches!(*self.place(), Place::Forgotten)
+        self.forgotten.load(Ordering::SeqCst)
     }
 
-    fn place(&self) -> std::sync::MutexGuard<'_, Place> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes it out of those who wait, if it waits.
+    fn take(&self) -> Option<Call> {
+        self.upkeep.upgrade()?.take(self.number)
     }
 
-    fn waits(&self, upkeep: &Arc<Upkeep>, number: i64) {
-        let mut place = self.place();
-        match *place {
-            Place::Forgotten => {
-                drop(place);
-                drop(upkeep.take(number));
-            }
-            Place::Moving | Place::Waiting(..) => *place = Place::Waiting(Arc::downgrade(upkeep), number),
+    fn wait(&self, upkeep: &Arc<Upkeep>, waiting: Waiting, call: Call) {
+        upkeep.add(self.number, waiting, call);
+        // Given up just before: then it was not there to be taken out.
+        if self.is_forgotten() {
+            drop(self.take());
         }
     }
 }
@@ -68,7 +61,8 @@ pub enum Waited<T> {
 pub struct Bound {
     pub deadline: Instant,
     pub poll_ms: Option<u64>,
-    /// How long a commit may be waited for on the caller's own thread.
+    /// How long a commit may be waited for on the caller's own thread; where it is any time at all, that thread sleeps
+    /// until the wait ends.
     pub patience: Duration,
 }
 
@@ -85,6 +79,11 @@ impl Bound {
 
     fn is_over(&self) -> bool {
         self.deadline <= Instant::now()
+    }
+
+    /// The caller, where it sleeps until the wait ends.
+    fn sleeper(&self) -> Option<Thread> {
+        (!self.patience.is_zero()).then(std::thread::current)
     }
 }
 
@@ -122,12 +121,12 @@ impl Engine {
         }
         // Whoever wants to wait is entered first and looks afterwards: no end falls between the two.
         let look = Arc::new(Mutex::new(look));
-        let ticket = Ticket::new();
-        let awaiting = Awaiting { id: id.into(), bound, alike, ticket: ticket.clone(), done: Box::new(done) };
-        let number = self.enter_await(awaiting, look.clone(), false);
+        let ticket = Ticket::new(&self.upkeep);
+        let (sleeper, done) = (bound.sleeper(), Box::new(done));
+        self.enter_await(Awaiting { id: id.into(), bound, alike, ticket: ticket.clone(), sleeper, done }, look.clone());
         let seen = self.look(&look);
         let ended = !matches!(seen, Ok((_, false)));
-        if ended && self.upkeep.take(number).is_some() {
+        if ended && ticket.take().is_some() {
             return Waited::Now(seen);
         }
         Waited::Later(ticket)
@@ -142,10 +141,12 @@ impl Engine {
         self: &Arc<Engine>,
         awaiting: Awaiting<T>,
         look: Arc<Mutex<impl Look<T>>>,
-        again: bool,
-    ) -> i64 {
+    ) {
         let engine = Arc::downgrade(self);
-        let (topic, entered, bound) = (Topic::End(awaiting.id.clone()), awaiting.ticket.clone(), awaiting.bound);
+        let Awaiting { bound, ticket, sleeper, .. } = &awaiting;
+        let topic = Topic::End(awaiting.id.clone());
+        let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, sleeper: sleeper.clone() };
+        let ticket = ticket.clone();
         let call = move |why, seen: &mut Seen| {
             let Some(engine) = engine.upgrade().filter(|_| why != Why::Closed) else {
                 return (awaiting.done)(Err(Error::Closed));
@@ -154,10 +155,11 @@ impl Engine {
             match (why, seen.once(awaiting.alike.as_deref(), || engine.look(&look), ended)) {
                 // It ended and was queued again meanwhile.
                 (Why::News, Ok((_, false))) => {
-                    let number = engine.enter_await(awaiting, look.clone(), true);
+                    let ticket = awaiting.ticket.clone();
+                    engine.enter_await(awaiting, look.clone());
                     // As at first: an end between this look and that may have been told while nobody waited.
                     if matches!(engine.look(&look), Ok((_, true)))
-                        && let Some(call) = engine.upkeep.take(number)
+                        && let Some(call) = ticket.take()
                     {
                         call.call(Why::News, &mut Seen::default());
                     }
@@ -165,10 +167,7 @@ impl Engine {
                 (Why::News | Why::Deadline | Why::Closed, seen) => (awaiting.done)(seen),
             }
         };
-        let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, again };
-        let number = self.upkeep.add(waiting, Call::Await(Box::new(call)));
-        entered.waits(&self.upkeep, number);
-        number
+        ticket.wait(&self.upkeep, waiting, Call::Await(Box::new(call)));
     }
 
     /// Claims the next due job, waiting for one until the bound is reached.
@@ -178,26 +177,42 @@ impl Engine {
         bound: Bound,
         done: impl FnOnce(Result<Option<C::Given>>) + Send + 'static,
     ) -> Waited<Option<C::Given>> {
-        let ticket = Ticket::new();
-        let claimer =
-            Claimer { engine: Arc::downgrade(self), claiming, bound, ticket: ticket.clone(), done: Box::new(done) };
+        let ticket = Ticket::new(&self.upkeep);
+        let (sleeper, done) = (bound.sleeper(), Box::new(done));
+        let claimer = Claimer { engine: Arc::downgrade(self), claiming, bound, ticket: ticket.clone(), sleeper, done };
+        let queue = claimer.queue();
         let claimer = Arc::new(Mutex::new(Some(claimer)));
-        let (op, later) = (claim_op(&claimer), claimer.clone());
-        let answered = self.committer.write(Class::Urgent, bound.patience, op, move |result| {
-            if let Some(claimer) = take(&later) {
-                claimer.claimed(result, false);
+        // A transaction that finds nothing would hold up those who have something to write. As with an end: first
+        // entered, then looked, so that a job that is being queued meanwhile is either seen or told of.
+        if !bound.is_over() {
+            enter(claimer.clone());
+            match self.look_for(&claimer) {
+                lease::Prospect::Something if ticket.take().is_some() => {}
+                lease::Prospect::Something | lease::Prospect::Nothing => return Waited::Later(ticket),
+                lease::Prospect::Later => {
+                    self.upkeep.look_at(queue);
+                    return Waited::Later(ticket);
+                }
             }
-        });
+        }
+        let (op, later) = (claim_op(&claimer), claimer.clone());
+        let answered = self.committer.write(Class::Urgent, bound.patience, op, move |result| claimed(&later, result));
         match answered {
             None => Waited::Later(ticket),
             Some(Ok(None)) if !bound.is_over() => {
-                if let Some(claimer) = take(&claimer) {
-                    claimer.wait(false);
-                }
+                wait(claimer);
                 Waited::Later(ticket)
             }
             Some(result) => Waited::Now(result),
         }
+    }
+
+    fn look_for<C: Claiming>(&self, claimer: &SharedClaimer<C>) -> lease::Prospect {
+        let seen = self.read(|rows, now| match &*locked(claimer) {
+            Some(claimer) => claimer.claiming.look(rows, now),
+            None => Ok(lease::Prospect::Nothing),
+        });
+        seen.unwrap_or(lease::Prospect::Something)
     }
 }
 
@@ -207,6 +222,7 @@ struct Awaiting<T> {
     bound: Bound,
     alike: Option<String>,
     ticket: Ticket,
+    sleeper: Option<Thread>,
     done: Told<T>,
 }
 
@@ -216,6 +232,9 @@ pub trait Claiming: Send + 'static {
     type Given: Send + 'static;
 
     fn claim(&self) -> &Claim;
+
+    /// Whether there may be something for it: only then it is worth a transaction.
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<lease::Prospect>;
 
     /// Claims in a transaction; it may be run more than once.
     fn run(&self, work: &mut Work) -> Result<Option<Self::Given>>;
@@ -233,40 +252,73 @@ struct Claimer<C: Claiming> {
     claiming: C,
     bound: Bound,
     ticket: Ticket,
+    sleeper: Option<Thread>,
     done: Claimed<C::Given>,
 }
 
+/// Whoever takes the claim out tells its caller.
 type SharedClaimer<C> = Arc<Mutex<Option<Claimer<C>>>>;
 
-fn take<C: Claiming>(claimer: &SharedClaimer<C>) -> Option<Claimer<C>> {
-    claimer.lock().unwrap_or_else(PoisonError::into_inner).take()
+fn locked<C: Claiming>(claimer: &SharedClaimer<C>) -> MutexGuard<'_, Option<Claimer<C>>> {
+    claimer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn claim_op<C: Claiming>(
     claimer: &SharedClaimer<C>,
 ) -> impl FnMut(&mut Work) -> Result<Option<C::Given>> + Send + 'static + use<C> {
     let claimer = claimer.clone();
-    move |work| match &*claimer.lock().unwrap_or_else(PoisonError::into_inner) {
+    move |work| match &*locked(&claimer) {
         Some(claimer) if !claimer.ticket.is_forgotten() => claimer.claiming.run(work),
         Some(_) | None => Ok(None),
     }
 }
 
-impl<C: Claiming> Claimer<C> {
-    /// Takes the result of a try; where there was no job, waits for one.
-    fn claimed(self, result: Result<Option<C::Given>>, again: bool) {
-        match result {
-            Ok(Some(given)) if self.ticket.is_forgotten() => self.give_back(given),
-            Ok(None) if !self.bound.is_over() && !self.ticket.is_forgotten() => self.wait(again),
-            result => {
-                if !matches!(result, Ok(Some(_))) {
-                    self.pass_on();
-                }
-                (self.done)(result);
+/// Takes the result of a try; where there was no job, waits for one.
+fn claimed<C: Claiming>(shared: &SharedClaimer<C>, result: Result<Option<C::Given>>) {
+    let mut place = locked(shared);
+    let Some(claimer) = place.take() else { return };
+    if matches!(result, Ok(None)) && !claimer.bound.is_over() && !claimer.ticket.is_forgotten() {
+        *place = Some(claimer);
+        drop(place);
+        return wait(shared.clone());
+    }
+    drop(place);
+    match result {
+        Ok(Some(given)) if claimer.ticket.is_forgotten() => claimer.give_back(given),
+        result => {
+            if !matches!(result, Ok(Some(_))) {
+                claimer.pass_on();
             }
+            (claimer.done)(result);
         }
     }
+}
 
+/// Waits for a job.
+fn wait<C: Claiming>(shared: SharedClaimer<C>) {
+    let queue = locked(&shared).as_ref().and_then(|claimer| Some((claimer.engine.upgrade()?, claimer.queue())));
+    enter(shared);
+    // One may have been queued since it tried.
+    queue.into_iter().for_each(|(engine, queue)| engine.upkeep.look_at(queue));
+}
+
+/// Enters the claim among those who wait, in its place.
+fn enter<C: Claiming>(shared: SharedClaimer<C>) {
+    let mut place = locked(&shared);
+    let Some(claimer) = &*place else { return };
+    let Some(engine) = claimer.engine.upgrade() else {
+        let claimer = place.take();
+        drop(place);
+        return claimer.into_iter().for_each(|claimer| (claimer.done)(Err(Error::Closed)));
+    };
+    let Bound { deadline, poll_ms, .. } = claimer.bound;
+    let (topic, sleeper) = (Topic::Claimable(claimer.queue()), claimer.sleeper.clone());
+    let ticket = claimer.ticket.clone();
+    drop(place);
+    ticket.wait(&engine.upkeep, Waiting { topic, deadline, poll_ms, sleeper }, Call::Claim(Box::new(Waiter(shared))));
+}
+
+impl<C: Claiming> Claimer<C> {
     /// It was woken for a job that it does not take: another may.
     fn pass_on(&self) {
         if let Some(engine) = self.engine.upgrade() {
@@ -279,15 +331,6 @@ impl<C: Claiming> Claimer<C> {
         Queue { workspace, job_type, batch_id }
     }
 
-    fn wait(self, again: bool) {
-        let Some(engine) = self.engine.upgrade() else { return (self.done)(Err(Error::Closed)) };
-        let topic = Topic::Claimable(self.queue());
-        let waiting = Waiting { topic, deadline: self.bound.deadline, poll_ms: self.bound.poll_ms, again };
-        let ticket = self.ticket.clone();
-        let number = engine.upkeep.add(waiting, Call::Claim(Box::new(self)));
-        ticket.waits(&engine.upkeep, number);
-    }
-
     /// The caller gave up while the job was being claimed for it.
     fn give_back(self, given: C::Given) {
         let Some(engine) = self.engine.upgrade() else { return };
@@ -297,33 +340,32 @@ impl<C: Claiming> Claimer<C> {
     }
 }
 
-impl<C: Claiming> Claims for Claimer<C> {
+/// A claim among those who wait.
+struct Waiter<C: Claiming>(SharedClaimer<C>);
+
+impl<C: Claiming> Claims for Waiter<C> {
     fn woken(self: Box<Self>, why: Why) {
-        match (why, self.engine.upgrade()) {
-            (Why::News, Some(engine)) => {
-                let claimer = Arc::new(Mutex::new(Some(*self)));
-                let op = claim_op(&claimer);
-                engine.committer.enqueue(Class::Urgent, op, move |result| {
-                    if let Some(claimer) = take(&claimer) {
-                        claimer.claimed(result, true);
-                    }
-                });
-            }
-            (Why::Deadline, Some(_)) => (self.done)(Ok(None)),
-            (Why::Closed, _) | (_, None) => (self.done)(Err(Error::Closed)),
+        let engine = locked(&self.0).as_ref().and_then(|claimer| claimer.engine.upgrade());
+        if let (Why::News, Some(engine)) = (why, &engine) {
+            let claimer = self.0.clone();
+            let done = move |result| claimed(&claimer, result);
+            return engine.committer.enqueue(Class::Urgent, claim_op(&self.0), done);
         }
+        let claimer = locked(&self.0).take();
+        let answer = |why, engine: Option<_>| match (why, engine) {
+            (Why::Deadline, Some(_)) => Ok(None),
+            (Why::News | Why::Closed, _) | (_, None) => Err(Error::Closed),
+        };
+        claimer.into_iter().for_each(|claimer| (claimer.done)(answer(why, engine.clone())));
     }
 
     fn join(self: Box<Self>) -> Box<dyn Queued> {
-        let claimer = Arc::new(Mutex::new(Some(*self)));
-        operation::queued(claim_op(&claimer), move |result| match (take(&claimer), result) {
-            (None, _) => {}
+        let (op, sleeper) = (claim_op(&self.0), locked(&self.0).as_ref().and_then(|claimer| claimer.sleeper.clone()));
+        operation::queued_for(sleeper, op, move |result| match result {
             // The transaction is not there, for a reason that may be another's: it tries by itself.
-            (Some(claimer), Err(Error::Conflict)) => Box::new(claimer).woken(Why::News),
-            (Some(claimer), Err(Error::Store(trouble))) if !matches!(trouble, store::Error::Unknown(_)) => {
-                Box::new(claimer).woken(Why::News)
-            }
-            (Some(claimer), result) => claimer.claimed(result, true),
+            Err(Error::Conflict) => self.woken(Why::News),
+            Err(Error::Store(trouble)) if !matches!(trouble, store::Error::Unknown(_)) => self.woken(Why::News),
+            result => claimed(&self.0, result),
         })
     }
 }

@@ -4,6 +4,7 @@ use super::operation::Queued;
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// Why a waiter is called.
@@ -90,25 +91,32 @@ impl Seen {
 struct Waiter {
     topic: Topic,
     poll_ms: Option<u64>,
+    sleeper: Option<Thread>,
     call: Call,
+}
+
+/// What a waiter waits for, until when, how often it wants a look besides, and which thread sleeps until it is called.
+pub struct Waiting {
+    pub topic: Topic,
+    pub deadline: Instant,
+    pub poll_ms: Option<u64>,
+    pub sleeper: Option<Thread>,
 }
 
 /// All that wait, with what is to be done about them.
 #[derive(Default)]
 pub struct Waiters {
-    added: i64,
     waiters: HashMap<i64, Waiter>,
     by_end: HashMap<String, BTreeSet<i64>>,
-    by_queue: HashMap<Queue, BTreeSet<i64>>,
+    by_queue: BTreeMap<Queue, BTreeSet<i64>>,
     deadlines: BinaryHeap<Reverse<(Instant, i64)>>,
     polls: BTreeMap<u64, usize>,
 }
 
 impl Waiters {
-    /// Adds one; `front` puts it before the others of its queue. Gives the number to forget it by.
-    pub fn add(&mut self, topic: Topic, deadline: Instant, poll_ms: Option<u64>, front: bool, call: Call) -> i64 {
-        self.added += 1;
-        let number = if front { -self.added } else { self.added };
+    /// Adds one under a number to forget it by. The lower ones come first; one that was woken in vain keeps its own.
+    pub fn add(&mut self, number: i64, waiting: Waiting, call: Call) {
+        let Waiting { topic, deadline, poll_ms, sleeper } = waiting;
         match &topic {
             Topic::End(id) => self.by_end.entry(id.clone()).or_default().insert(number),
             Topic::Claimable(queue) => self.by_queue.entry(queue.clone()).or_default().insert(number),
@@ -117,8 +125,7 @@ impl Waiters {
         if let Some(poll_ms) = poll_ms {
             *self.polls.entry(poll_ms).or_default() += 1;
         }
-        self.waiters.insert(number, Waiter { topic, poll_ms, call });
-        number
+        self.waiters.insert(number, Waiter { topic, poll_ms, sleeper, call });
     }
 
     /// Takes one out, if it still waits.
@@ -128,8 +135,16 @@ impl Waiters {
             self.unpoll(poll_ms);
         }
         match &waiter.topic {
-            Topic::End(id) => remove(&mut self.by_end, id, number),
-            Topic::Claimable(queue) => remove(&mut self.by_queue, queue, number),
+            Topic::End(id) => {
+                if self.by_end.get_mut(id).is_some_and(|numbers| is_last(numbers, number)) {
+                    self.by_end.remove(id);
+                }
+            }
+            Topic::Claimable(queue) => {
+                if self.by_queue.get_mut(queue).is_some_and(|numbers| is_last(numbers, number)) {
+                    self.by_queue.remove(queue);
+                }
+            }
         }
         self.drop_stale_deadlines();
         Some(waiter.call)
@@ -163,6 +178,12 @@ impl Waiters {
         self.by_end.get(id).map_or(0, BTreeSet::len)
     }
 
+    /// The threads that sleep until the end of `id`.
+    pub fn sleepers(&self, id: &str) -> Vec<Thread> {
+        let numbers = self.by_end.get(id).into_iter().flatten();
+        numbers.filter_map(|number| self.waiters.get(number)?.sleeper.clone()).collect()
+    }
+
     /// How many wait for a job of the queue.
     pub fn waiting(&self, queue: &Queue) -> usize {
         self.by_queue.get(queue).map_or(0, BTreeSet::len)
@@ -184,10 +205,31 @@ impl Waiters {
         self.by_queue.keys().cloned().collect()
     }
 
-    /// The queues of that type that somebody waits for.
-    pub fn queues_of(&self, workspace: &str, job_type: &str) -> Vec<Queue> {
-        let of = |queue: &&Queue| queue.workspace == workspace && queue.job_type == job_type;
-        self.by_queue.keys().filter(of).cloned().collect()
+    /// The queues of that type that somebody waits for: first the one of all its jobs.
+    pub fn queues_of(&self, workspace: &str, job_type: &str) -> impl Iterator<Item = &Queue> {
+        self.of_type(workspace, job_type).map(|(queue, _)| queue)
+    }
+
+    fn of_type(&self, workspace: &str, job_type: &str) -> impl Iterator<Item = (&Queue, &BTreeSet<i64>)> {
+        let first = Queue { workspace: workspace.into(), job_type: job_type.into(), batch_id: None };
+        let (workspace, job_type) = (first.workspace.clone(), first.job_type.clone());
+        let queues = self.by_queue.range(first..);
+        queues.take_while(move |(queue, _)| queue.workspace == workspace && queue.job_type == job_type)
+    }
+
+    /// Takes out those that wait longest for jobs of the type: at most `plain` that take any of them, and where some are
+    /// `in_batch` also those that wait for a batch's, `all` together at most.
+    pub fn first_of(&mut self, workspace: &str, job_type: &str, plain: usize, in_batch: bool, all: usize) -> Vec<Call> {
+        let mut first = BTreeSet::new();
+        for (queue, numbers) in self.of_type(workspace, job_type) {
+            let most = match queue.batch_id {
+                None => plain.min(all),
+                Some(_) if in_batch => all,
+                Some(_) => break,
+            };
+            first.extend(numbers.iter().take(most));
+        }
+        first.into_iter().take(all).filter_map(|number| self.take(number)).collect()
     }
 
     /// Whether anybody waits for an end.
@@ -229,11 +271,67 @@ impl Waiters {
     }
 }
 
-fn remove<K: std::hash::Hash + Eq>(numbers: &mut HashMap<K, BTreeSet<i64>>, key: &K, number: i64) {
-    if let Some(of_key) = numbers.get_mut(key) {
-        of_key.remove(&number);
-        if of_key.is_empty() {
-            numbers.remove(key);
+/// Removes the number; whether none is left.
+fn is_last(numbers: &mut BTreeSet<i64>, number: i64) -> bool {
+    numbers.remove(&number);
+    numbers.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::error::Error;
+    use std::sync::mpsc::{Sender, channel};
+
+    struct Waits(i64, Sender<i64>);
+
+    impl Claims for Waits {
+        fn woken(self: Box<Self>, _why: Why) {
+            self.1.send(self.0).expect("the test listens");
         }
+
+        fn join(self: Box<Self>) -> Box<dyn Queued> {
+            crate::engine::operation::queued(|_| Err::<(), _>(Error::Closed), |_| {})
+        }
+    }
+
+    fn queue(batch_id: Option<&str>) -> Queue {
+        Queue { workspace: "w".into(), job_type: "kind".into(), batch_id: batch_id.map(str::to_string) }
+    }
+
+    fn add(waiters: &mut Waiters, number: i64, batch_id: Option<&str>, told: &Sender<i64>) {
+        let (topic, deadline) = (Topic::Claimable(queue(batch_id)), Instant::now());
+        let waiting = Waiting { topic, deadline, poll_ms: None, sleeper: None };
+        waiters.add(number, waiting, Call::Claim(Box::new(Waits(number, told.clone()))));
+    }
+
+    fn call(calls: impl IntoIterator<Item = Call>) {
+        calls.into_iter().for_each(|call| call.call(Why::News, &mut Seen::default()));
+    }
+
+    #[test]
+    fn those_who_were_woken_in_vain_keep_their_order() {
+        let (told, tell) = channel();
+        let mut waiters = Waiters::default();
+        (1..=3).for_each(|number| add(&mut waiters, number, None, &told));
+        (0..2).for_each(|_| call(waiters.first(&queue(None))));
+        // They come back while the third waits still.
+        (1..=2).for_each(|number| add(&mut waiters, number, None, &told));
+        (0..3).for_each(|_| call(waiters.first(&queue(None))));
+        assert_eq!(tell.try_iter().collect::<Vec<_>>(), [1, 2, 1, 2, 3]);
+    }
+
+    #[test]
+    fn those_who_wait_for_a_batch_come_in_their_order_among_the_others() {
+        let (told, tell) = channel();
+        let mut waiters = Waiters::default();
+        let batches = [Some("a"), None, Some("b"), None, None];
+        batches.iter().zip(1..).for_each(|(batch, number)| add(&mut waiters, number, *batch, &told));
+        call(waiters.first_of("w", "kind", 1, true, 4));
+        assert_eq!(tell.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+        call(waiters.first_of("w", "kind", 2, false, 4));
+        assert_eq!(tell.try_iter().collect::<Vec<_>>(), [4, 5]);
+        call(waiters.first_of("w", "other", 2, true, 4));
+        assert!(tell.try_recv().is_err() && waiters.is_empty());
     }
 }

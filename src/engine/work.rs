@@ -11,19 +11,28 @@ use crate::store::{Fanout, Job, Rows, Tx};
 pub struct News {
     /// Ids of jobs and batches that ended.
     pub ended: Vec<String>,
-    /// Workspace and type of jobs that may have become claimable, and how many at most.
-    pub queued: Vec<(String, String, i64)>,
+    /// Jobs that may have become claimable.
+    pub queued: Vec<Claimable>,
     /// Whether other processes should look.
     pub matters: bool,
     counts: Vec<(String, String, Status, i64)>,
+}
+
+/// How many jobs of a type may have become claimable at most.
+pub struct Claimable {
+    pub workspace: String,
+    pub job_type: String,
+    pub jobs: i64,
+    /// Whether some of them belong to batches.
+    pub in_batch: bool,
 }
 
 impl News {
     /// Adds the news of an operation that is kept.
     pub fn append(&mut self, mut other: News) {
         self.ended.append(&mut other.ended);
-        for (workspace, job_type, jobs) in other.queued {
-            self.queued(&workspace, &job_type, jobs);
+        for Claimable { workspace, job_type, jobs, in_batch } in other.queued {
+            self.queued(&workspace, &job_type, jobs, in_batch);
         }
         for (workspace, job_type, status, jobs) in other.counts {
             self.count(&workspace, &job_type, status, jobs);
@@ -48,11 +57,17 @@ impl News {
         }
     }
 
-    pub(super) fn queued(&mut self, workspace: &str, job_type: &str, jobs: i64) {
+    pub(super) fn queued(&mut self, workspace: &str, job_type: &str, jobs: i64, in_batch: bool) {
         self.matters = true;
-        match self.queued.iter_mut().find(|(w, t, _)| w == workspace && t == job_type) {
-            Some(row) => row.2 += jobs,
-            None => self.queued.push((workspace.into(), job_type.into(), jobs)),
+        match self.queued.iter_mut().find(|known| known.workspace == workspace && known.job_type == job_type) {
+            Some(known) => {
+                known.jobs += jobs;
+                known.in_batch |= in_batch;
+            }
+            None => {
+                let (workspace, job_type) = (workspace.into(), job_type.into());
+                self.queued.push(Claimable { workspace, job_type, jobs, in_batch });
+            }
         }
     }
 }
@@ -138,7 +153,7 @@ impl Work<'_> {
             self.tx.keep_time(self.now.store_ms)?;
         }
         if after == Status::Queued {
-            self.news.queued(&job.workspace_id, &job.job_type, 1);
+            self.news.queued(&job.workspace_id, &job.job_type, 1, job.batch_seq.is_some());
         }
         match job.batch_seq {
             Some(seq) => self.moved_in_batch(seq, before, after),
@@ -217,7 +232,7 @@ impl Work<'_> {
             self.tx.set_held(seq, false)?;
             fanout.used += 1;
             if let Some(job) = self.tx.job_by_seq(seq)? {
-                self.news.queued(&job.workspace_id, &job.job_type, 1);
+                self.news.queued(&job.workspace_id, &job.job_type, 1, job.batch_seq.is_some());
             }
         }
         Ok(self.tx.update_fanout(&fanout)?)

@@ -3,7 +3,8 @@
 
 use super::world::{WORKSPACE, complete, fast_folder, make_store, options};
 use errand::engine::{
-    Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Result, Settings, Settle, Submit, Ticket, Waited, Work,
+    Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Now, Prospect, Result, Settings, Settle, Submit, Ticket,
+    Waited, Work,
 };
 use errand::job::{Ending, Status};
 use errand::store::{self, Rows, Sqlite, Store, Tx};
@@ -143,6 +144,10 @@ impl Claiming for PlainClaim {
         &self.0
     }
 
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<Prospect> {
+        self.0.look(rows, now)
+    }
+
     fn run(&self, work: &mut Work) -> Result<Option<JobView>> {
         work.claim(&self.0)
     }
@@ -153,12 +158,19 @@ impl Claiming for PlainClaim {
     }
 }
 
+pub type WaitForJob = (Option<Ticket>, Receiver<Option<(String, String)>>);
+
 /// Begins to wait for a job to claim.
-pub fn wait_for_job(engine: &Arc<Engine>, kind: &str) -> (Option<Ticket>, Receiver<Option<(String, String)>>) {
+pub fn wait_for_job(engine: &Arc<Engine>, kind: &str) -> WaitForJob {
+    wait_for(engine, claim_of(kind))
+}
+
+/// Begins to wait for what a claim asks for.
+pub fn wait_for(engine: &Arc<Engine>, claim: Claim) -> WaitForJob {
     let (told, tell) = channel();
     let again = told.clone();
     let done = move |result: Result<Option<JobView>>| drop(told.send(result.ok().flatten().map(held)));
-    match engine.claim(PlainClaim(claim_of(kind)), Bound::after_ms(600_000, None), done) {
+    match engine.claim(PlainClaim(claim), Bound::after_ms(600_000, None), done) {
         Waited::Now(result) => {
             drop(again.send(result.ok().flatten().map(held)));
             (None, tell)

@@ -1,8 +1,10 @@
 //! Whoever waits is woken: by this process or another, however many wait, whatever others do meanwhile.
 
-use super::live::{LONG, Live, claim, finish, new_job, settle, submit, wait_for_end, wait_for_job, write};
+use super::live::{
+    LONG, Live, claim, claim_of, finish, held, new_job, settle, submit, wait_for, wait_for_end, wait_for_job, write,
+};
 use super::world::{WORKSPACE, fail};
-use errand::engine::{Class, NewJob, Work};
+use errand::engine::{Claim, Class, Engine, NewJob, Work};
 use errand::job::Status;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -74,4 +76,56 @@ fn a_claim_that_is_given_up_just_when_it_is_woken_leaves_the_job_to_the_next() {
     given_up.iter().for_each(|(ticket, _)| ticket.as_ref().expect("it waits").forget());
     drop(go_on);
     assert!(matches!(next.recv_timeout(LONG), Ok(Some(_))), "the next one gets the job");
+}
+
+fn submit_batch(engine: &Engine, jobs: usize) -> String {
+    let (batch, jobs) = (new_job("kind"), vec![NewJob::default(); jobs]);
+    write(engine, Class::Bulk, move |work| work.create_batch(&batch, None, &jobs)).batch.batch_id
+}
+
+fn of_batch(batch: &str) -> Claim {
+    Claim { batch_id: Some(batch.into()), ..claim_of("kind") }
+}
+
+/// A batch of one job, which is claimed.
+fn claimed_batch(engine: &Engine) -> (String, (String, String)) {
+    let batch = submit_batch(engine, 1);
+    let lease = claim(engine, "kind").expect("it is due");
+    (batch, lease)
+}
+
+#[test]
+fn a_claim_for_a_batch_that_waits_longer_than_one_for_any_job_gets_the_job_of_the_batch() {
+    let live = Live::new();
+    let engine = live.engine();
+    for _ in 0..20 {
+        let (batch, lease) = claimed_batch(&engine);
+        let (_, its) = wait_for(&engine, of_batch(&batch));
+        let (any_ticket, any) = wait_for_job(&engine, "kind");
+        let job = lease.0.clone();
+        settle(&engine, lease, errand::engine::Settle::Release { reason: None });
+        let got = its.recv_timeout(LONG).expect("it is woken").expect("it gets the job");
+        assert_eq!(got.0, job);
+        assert!(any.try_recv().is_err(), "there was one job");
+        any_ticket.expect("it waits").forget();
+        finish(&engine, got);
+    }
+}
+
+#[test]
+fn a_claim_that_was_woken_in_vain_and_is_then_given_up_takes_no_job() {
+    let live = Live::new();
+    let engine = live.engine();
+    let (batch, lease) = claimed_batch(&engine);
+    let (ticket, its) = wait_for(&engine, of_batch(&batch));
+    // It shares the commit of another batch, in which there is nothing for it, and waits again.
+    submit_batch(&engine, 1);
+    assert!(its.try_recv().is_err());
+    ticket.expect("it waits").forget();
+    finish(&engine, claim(&engine, "kind").expect("the other batch's"));
+    let job = lease.0.clone();
+    settle(&engine, lease, errand::engine::Settle::Release { reason: None });
+    let again = write(&engine, Class::Urgent, |work| work.claim(&claim_of("kind"))).map(held);
+    assert_eq!(again.map(|lease| lease.0), Some(job), "nobody took it");
+    assert!(its.try_recv().is_err());
 }
