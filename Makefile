@@ -26,6 +26,7 @@ DEPENDENCY_PLUGIN := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 OS := $(if $(filter Darwin,$(shell uname -s)),macos,linux)
 ARCH := $(subst arm64,aarch64,$(subst amd64,x86_64,$(shell uname -m)))
 LIBRARY := $(if $(filter macos,$(OS)),liberrand.dylib,liberrand.so)
+SHA256 := $(if $(filter macos,$(OS)),shasum -a 256,sha256sum)
 
 CLASSES := target/classes
 JAVA_SOURCES := $(wildcard clj/errand/impl/*.java)
@@ -44,6 +45,8 @@ help:
 build: tools target/javac.stamp ## the errand program, the native library and the Java classes, all for release
 	@$(CARGO) build --release --locked --lib --bins --target-dir target
 	@from=target/release/$(LIBRARY); to=$(CLASSES)/errand/native/$(OS)-$(ARCH)/$(LIBRARY); $(place)
+	@from=target/release/$(LIBRARY); to=$(CLASSES)/errand/native/$(OS)-$(ARCH)/sha256; \
+	set -- $$($(SHA256) $$from); echo "$$1 $$(wc -c <$$from | tr -d ' ')" >$$from.sha256; from=$$from.sha256; $(place)
 	@from=src/value/words.txt; to=$(CLASSES)/errand/impl/words.txt; $(place)
 	@for from in target/javac/errand/impl/*.class; do to="$(CLASSES)/errand/impl/$${from##*/}"; $(place) || exit 1; done
 	@for to in $(CLASSES)/errand/impl/*.class; do test -e "target/javac/errand/impl/$${to##*/}" || rm -f "$$to"; done

@@ -187,10 +187,24 @@ impl Bench {
                     }
                 }
             }
+            self.beyond_rust(phase, &figures);
             if full {
                 let flat = CALLERS.map(|n| (n as f64, median(&limit)));
                 self.throughput.push(Line { name: "raw rusqlite, one connection".into(), points: flat.into() });
                 self.latency = latency;
+            }
+        }
+    }
+
+    /// What a call from Clojure takes beyond one from Rust, in time of the whole machine: that of one call where there is
+    /// one caller, a share of it where callers have the cores to themselves in turn.
+    fn beyond_rust(&mut self, phase: &'static str, figures: &Figures) {
+        for callers in CALLERS {
+            let of = |language| figures.of(&format!("{language} {callers}"));
+            let pairs = of("Clojure").into_iter().zip(of("Rust"));
+            let rounds: Vec<_> = pairs.map(|(clojure, rust)| 1e6 / clojure - 1e6 / rust).collect();
+            if !rounds.is_empty() {
+                self.row(phase, format!("{callers} × at once, Clojure beyond Rust, a call"), "µs", rounds, None);
             }
         }
     }
@@ -359,12 +373,12 @@ impl Bench {
         let mut figures = Figures::default();
         for _ in 0..self.rounds {
             let reply = java.run(&task);
-            for key in ["switches", "bytes", "bytes-a-byte"] {
+            for key in ["slept", "bytes", "bytes-a-byte"] {
                 figures.add(key, number(&reply, key));
             }
         }
         for (key, what, unit) in [
-            ("switches", "times that one submit gives up its thread, sync NORMAL", "times"),
+            ("slept", "submits of one caller that give up their thread, sync NORMAL", "%"),
             ("bytes", "heap allocated by one submit", "bytes"),
             ("bytes-a-byte", "heap allocated by one byte of its payload more", "bytes"),
         ] {

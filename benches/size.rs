@@ -219,6 +219,11 @@ const OPERATIONS: &[(&str, Call)] = &[
     ("list, a page in the middle", Call::Ask("jobs.list", |_| MapBuilder::new().put("cursor", "900"))),
     ("list, of a batch", Call::Ask("jobs.list", |stored| MapBuilder::new().put("batch-id", stored.in_batch.clone()))),
     ("list of batches", Call::Ask("jobs.batches.list", |_| MapBuilder::new())),
+    ("list of batches, running", Call::Ask("jobs.batches.list", |_| of_status("running"))),
+    (
+        "list of batches, running, of a type",
+        Call::Ask("jobs.batches.list", |_| of_status("running").put("job-type", "batch")),
+    ),
     ("counts of a type", Call::Ask("jobs.stats", |_| of_type("deep"))),
     ("counts of all types", Call::Ask("jobs.stats", |_| MapBuilder::new())),
 ];

@@ -7,6 +7,9 @@ root=$PWD
 copy=$root/target/mutants
 log=$copy/log
 
+# How long a storm that is a killer goes on: one that is asked for also judges how late leases are ended.
+export ERRAND_STORM_S=40
+
 # The sources as they are here, and nothing that an earlier mutant left.
 rm -rf "$copy/tree" && mkdir -p "$copy/tree" || exit 1
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy/tree" || exit 1

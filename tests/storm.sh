@@ -1,6 +1,7 @@
 #!/bin/sh
 # The storms for as long as is asked for, one after the other: `make storm STORM='…'` is this, after `make build`.
-# Each part says in a line what happened; what it printed besides is in target/storm.
+# Each part says in a line what happened; what it printed besides is in target/storm, in a file for each part and seed:
+# several storms may be under way at once.
 
 cd "$(dirname "$0")/.." || exit 1
 
@@ -54,7 +55,7 @@ failed=0
 for part in $parts; do
     if [ "$part" = processes ]; then ERRAND_STORM_S=$long; else ERRAND_STORM_S=$few; fi
     export ERRAND_STORM_S
-    log=$logs/$part.log
+    log=$logs/$part-$seed.log
     "${CARGO:-cargo}" test --locked --target-dir target --test all "storm::$part" -- --nocapture --test-threads 1 \
         >"$log" 2>&1
     status=$?

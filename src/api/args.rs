@@ -8,6 +8,7 @@ use crate::job::{Growth, limits};
 use crate::resource::NewRow;
 use crate::store::{Artifact, Text};
 use crate::value::{MapBuilder, Value, camel, edn};
+use std::fmt::Display;
 
 /// A checked argument.
 #[derive(Clone, Debug)]
@@ -70,11 +71,11 @@ pub struct Args {
 impl Args {
     /// Checks `args` against the fields of `command`.
     pub fn read(command: &Command, args: &Value, names: Names) -> Result<Args, Error> {
-        Args::of(&format!("arguments of {}", command.name), command.fields, args, names)
+        Args::of(format_args!("arguments of {}", command.name), command.fields, args, names)
     }
 
     /// Checks what a caller gives by name against fields; `what` it is begins an error.
-    pub fn of(what: &str, fields: &'static [Field], args: &Value, names: Names) -> Result<Args, Error> {
+    pub fn of(what: impl Display, fields: &'static [Field], args: &Value, names: Names) -> Result<Args, Error> {
         let Value::Map(entries) = args else {
             return Err(invalid(format!("{what} are {}; allowed: a map", kind_of(args))));
         };
@@ -86,13 +87,13 @@ impl Args {
             {
                 continue;
             }
-            let place = Place::root(names).key(field.name);
+            let place = Place::top(names, field.name);
             values.push((field.name, check(field.kind, value, &place)?));
         }
         let missing = fields.iter().find(|field| field.required && !values.iter().any(|(n, _)| *n == field.name));
         match missing {
             Some(field) => {
-                let place = Place::root(names).key(field.name);
+                let place = Place::top(names, field.name);
                 Err(place.invalid(format!("is missing; it is required: {}", field.doc)))
             }
             None => Ok(Args { values }),
@@ -195,46 +196,82 @@ impl Args {
     }
 }
 
-/// Where in the arguments something stands, and how the caller spells it.
-pub struct Place {
+/// Where in the arguments something stands. It is put into words only where something is wrong there.
+pub struct Place<'a> {
     names: Names,
-    path: Vec<Value>,
-    text: String,
+    step: Option<Step<'a>>,
+    above: Option<&'a Place<'a>>,
 }
 
-impl Place {
-    pub fn root(names: Names) -> Place {
-        Place { names, path: Vec::new(), text: String::new() }
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    /// A key of ours.
+    Key(&'a str),
+    Index(usize),
+    /// A key that the caller gave.
+    Given(&'a Value),
+}
+
+impl<'a> Place<'a> {
+    pub fn root(names: Names) -> Place<'a> {
+        Place { names, step: None, above: None }
+    }
+
+    /// The place under a key of ours, in the outermost map.
+    pub fn top(names: Names, name: &'a str) -> Place<'a> {
+        Place { names, step: Some(Step::Key(name)), above: None }
     }
 
     /// The place under a key of ours.
-    pub fn key(&self, name: &str) -> Place {
-        self.then(spell_value(name, self.names), &spell(name, self.names))
+    pub fn key<'b>(&'b self, name: &'b str) -> Place<'b> {
+        self.then(Step::Key(name))
     }
 
-    fn index(&self, index: usize) -> Place {
-        self.then(Value::Int(index as i64), &index.to_string())
+    fn index(&self, index: usize) -> Place<'_> {
+        self.then(Step::Index(index))
     }
 
-    /// The place under a key that the caller gave.
-    fn given(&self, key: &Value) -> Place {
-        self.then(key.clone(), &edn::write(key))
+    fn given<'b>(&'b self, key: &'b Value) -> Place<'b> {
+        self.then(Step::Given(key))
     }
 
-    fn then(&self, step: Value, text: &str) -> Place {
-        let path = self.path.iter().cloned().chain([step]).collect();
-        let text = if self.text.is_empty() { text.to_string() } else { format!("{} {text}", self.text) };
-        Place { names: self.names, path, text }
+    fn then<'b>(&'b self, step: Step<'b>) -> Place<'b> {
+        Place { names: self.names, step: Some(step), above: Some(self) }
     }
 
     /// An error that says what is wrong with the value here.
-    pub fn invalid(&self, problem: impl std::fmt::Display) -> Error {
-        invalid(format!("{} {problem}", self.text)).at(self.path.clone())
+    pub fn invalid(&self, problem: impl Display) -> Error {
+        invalid(format!("{} {problem}", self.text())).at(self.path())
     }
 
     fn too_large(&self, bytes: usize, max: usize) -> Error {
-        let message = format!("{} is {bytes} bytes of EDN; at most {max} are allowed", self.text);
-        Error::new(Code::PayloadTooLarge, message).at(self.path.clone()).with("limit", max as i64)
+        let message = format!("{} is {bytes} bytes of EDN; at most {max} are allowed", self.text());
+        Error::new(Code::PayloadTooLarge, message).at(self.path()).with("limit", max as i64)
+    }
+
+    /// From the outermost inwards.
+    fn steps(&self) -> Vec<Step<'_>> {
+        let mut steps: Vec<_> = std::iter::successors(Some(self), |place| place.above).filter_map(|p| p.step).collect();
+        steps.reverse();
+        steps
+    }
+
+    fn path(&self) -> Vec<Value> {
+        let value = |step| match step {
+            Step::Key(name) => spell_value(name, self.names),
+            Step::Index(index) => Value::Int(index as i64),
+            Step::Given(key) => Value::clone(key),
+        };
+        self.steps().into_iter().map(value).collect()
+    }
+
+    fn text(&self) -> String {
+        let text = |step| match step {
+            Step::Key(name) => spell(name, self.names),
+            Step::Index(index) => index.to_string(),
+            Step::Given(key) => edn::write(key),
+        };
+        self.steps().into_iter().map(text).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -279,7 +316,7 @@ fn invalid(message: impl Into<String>) -> Error {
 
 /// The field that a key names; else an error with the nearest one that is known.
 fn find(fields: &'static [Field], key: &Value, names: Names) -> Result<&'static Field, Error> {
-    let found = key_text(key, names).and_then(|given| fields.iter().find(|field| given == plain(field.name, names)));
+    let found = key_text(key, names).and_then(|given| fields.iter().find(|field| is_plain(given, field.name, names)));
     let known = fields.iter().map(|field| field.name);
     found.ok_or_else(|| unknown_key(&Place::root(names), key, known))
 }
@@ -292,11 +329,11 @@ fn key_text(key: &Value, names: Names) -> Option<&str> {
     }
 }
 
-/// The name as it stands in the caller's maps; argv arrives with the kebab-case names.
-fn plain(name: &str, names: Names) -> String {
+/// Whether a key is the name as it stands in the caller's maps; argv arrives with the kebab-case names.
+fn is_plain(given: &str, name: &str, names: Names) -> bool {
     match names {
-        Names::Clojure | Names::Flag => name.to_string(),
-        Names::Json => camel(name),
+        Names::Clojure | Names::Flag => given == name,
+        Names::Json => given == camel(name),
     }
 }
 
@@ -547,7 +584,7 @@ fn batch_job(item: &Value, place: &Place) -> Result<NewJob, Error> {
     let mut job = NewJob::default();
     for (key, value) in entries {
         let given = key_text(key, place.names);
-        let field = BATCH_JOB.iter().find(|field| given == Some(plain(field.name, place.names).as_str()));
+        let field = BATCH_JOB.iter().find(|field| given.is_some_and(|given| is_plain(given, field.name, place.names)));
         let Some(field) = field else {
             if matches!((key, place.names), (Value::Keyword(name), Names::Clojure) if name.contains('/')) {
                 continue;

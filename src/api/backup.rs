@@ -3,7 +3,7 @@
 
 use super::check::{check_rows, trouble};
 use super::error::{Code, Error};
-use super::remembered;
+use super::{new_secret, remembered};
 use crate::resource::Blobs;
 use crate::store::{Copied, Reading, Vacant};
 use crate::value::{MapBuilder, Value};
@@ -45,6 +45,8 @@ pub struct RestoreOptions {
     pub bytes: Option<PathBuf>,
     /// Move a store that is there aside.
     pub force: bool,
+    /// Take over the place of files that the store has which was copied.
+    pub take_files: bool,
     /// Take the copy without having looked at it.
     pub unchecked: bool,
     pub busy_timeout: Duration,
@@ -63,13 +65,14 @@ pub fn backup(path: &Path, options: &BackupOptions) -> Result<Value, Error> {
     let from = remembered::blobs_of(&reading)?;
     let into = match bytes {
         BytesTo::Beside if from.is_bucket() => None,
-        BytesTo::Beside => Some(Blobs::new(remembered::beside(to), None, remembered::owner_of(&reading)?)),
-        BytesTo::Folder(folder) => Some(Blobs::new(absolute(folder)?, None, remembered::owner_of(&reading)?)),
+        BytesTo::Beside => Some(Blobs::new(remembered::beside(to), None, None)),
+        BytesTo::Folder(folder) => Some(Blobs::new(absolute(folder)?, None, None)),
         BytesTo::Leave => None,
     };
     // No bytes go away between the copy of the rows and that of the bytes.
     let _held = if into.is_some() && from.exists() { Some(from.hold().map_err(trouble)?) } else { None };
-    let copied = reading.copy(to)?;
+    // Should it be used as a store it is another one: where the files of the first are it removes nothing.
+    let copied = reading.copy(to, &[(remembered::OWNER, None)])?;
     drop(reading);
     let copy = Reading::open(copied.path(), *busy_timeout)?;
     let counted = looked_at(&copied, &copy, *unchecked)?;
@@ -91,21 +94,36 @@ pub fn backup(path: &Path, options: &BackupOptions) -> Result<Value, Error> {
 
 /// Makes a copy a store again: in a place that nobody has open, whole, or not at all.
 pub fn restore(options: &RestoreOptions) -> Result<Value, Error> {
-    let RestoreOptions { from, to, bytes, force, unchecked, busy_timeout } = options;
+    let RestoreOptions { from, to, bytes, force, take_files: _, unchecked, busy_timeout } = options;
     let reading = Reading::open(from, *busy_timeout)?;
+    let keeps = place_of_files(&reading, options)?;
     let vacant = Vacant::take(to, *force)?;
-    let copied = reading.copy(to)?;
+    // Another store than the one that was copied, so that neither removes files of the other.
+    let name = new_secret();
+    let copied = reading.copy(to, &[(remembered::OWNER, Some(&name)), (remembered::PLACE, keeps.as_deref())])?;
     let beside = remembered::beside(reading.path());
+    let first = remembered::blobs_of(&reading)?;
     drop(reading);
     let copy = Reading::open(copied.path(), *busy_timeout)?;
     let counted = looked_at(&copied, &copy, *unchecked)?;
-    let into = remembered::blobs_at(copied.target(), copy.meta(remembered::PLACE)?, remembered::owner_of(&copy)?);
+    let into = remembered::blobs_at(copied.target(), keeps, None);
     let source = bytes.as_deref().map(absolute).transpose()?;
     // Bytes in a bucket are there still, unless others are named.
-    let moved = match (source, into.is_bucket()) {
+    let mut moved = match (source, into.is_bucket()) {
         (None, true) => None,
         (source, _) => Some(move_bytes(&copy, &Blobs::new(source.unwrap_or(beside), None, None), &into)?),
     };
+    if let Some(Moved { missing: Some(_), copied, bytes, .. }) = moved
+        && first.place() != into.place()
+    {
+        let rest = move_bytes(&copy, &first, &into)?;
+        moved = Some(Moved {
+            copied: rest.copied + copied,
+            bytes: rest.bytes + bytes,
+            present: rest.present - copied,
+            ..rest
+        });
+    }
     if let Some(Moved { missing: Some(hash), .. }) = &moved
         && !unchecked
     {
@@ -114,10 +132,33 @@ pub fn restore(options: &RestoreOptions) -> Result<Value, Error> {
     }
     drop(copy);
     let place = copied.target().to_path_buf();
+    if into.exists() {
+        into.give(&name).map_err(trouble)?;
+    }
     let aside = vacant.fill(copied)?;
     let files = moved.map(|moved| moved.value(&into.place()));
     let aside = aside.map(|path| path.display().to_string());
     Ok(answer(&place, counted).put_some("files", files).put_some("replaced", aside).build())
+}
+
+/// The place of files that a copy keeps: none where it has its own beside it. A place that was named is that of the store
+/// that was copied, which may go on elsewhere: it is kept where that one is replaced, or where that is asked for.
+fn place_of_files(reading: &Reading, options: &RestoreOptions) -> Result<Option<String>, Error> {
+    let Some(named) = reading.meta(remembered::PLACE)? else { return Ok(None) };
+    let replaced = if options.force { Reading::open(&options.to, options.busy_timeout).ok() } else { None };
+    let replaced = replaced.and_then(|replaced| replaced.meta(remembered::PLACE).ok().flatten());
+    if options.take_files || replaced.as_ref() == Some(&named) {
+        return Ok(Some(named));
+    }
+    if named.starts_with(remembered::BUCKET) {
+        let text = format!(
+            "files of the copy are in {named}, which is the place of the store that was copied; with --take-files it \
+             becomes that of {}, and the other can store and remove none there any more",
+            options.to.display()
+        );
+        return Err(Error::new(Code::Refused, text));
+    }
+    Ok(None)
 }
 
 fn answer(place: &Path, counted: Option<Value>) -> MapBuilder {

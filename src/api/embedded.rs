@@ -1,20 +1,17 @@
-//! The client of an engine in this process. Two clients of one file share one engine.
-//! It does not run commands: `host.rs` does.
+//! The client of an engine in this process.
+//! It does not open stores: `opened.rs` does; nor run commands: `host.rs` does.
 
 use super::access::Caller;
 use super::command::Kind;
-use super::error::{Code, Error};
+use super::error::Error;
 use super::files::Files;
 use super::host::Host;
+use super::opened::open_host;
 use super::waiting::Whereabouts;
-use super::{Answer, COMMANDS, Call, Client, Done, Place, remembered, sweep};
-use crate::engine::{Engine, Notice, Settings};
-use crate::resource::Blobs;
-use crate::store::{Sqlite, SqliteOptions};
-use crate::value::{MapBuilder, Value};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
+use super::{Answer, COMMANDS, Call, Client, Done, Place};
+use crate::value::Value;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Told of background trouble and of what the engine does by itself, as `{:event :message}`. It must not block.
@@ -73,90 +70,12 @@ pub fn open_fields() -> &'static [&'static str] {
     &OPEN
 }
 
-/// Files that are open in this process, by device and inode.
-static OPEN: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
-
-struct Opened {
-    file: (u64, u64),
-    durable: bool,
-    engine: Weak<Engine>,
-    blobs: Arc<Blobs>,
-}
-
 /// Opens the store at `path`; two clients of one file in one process share one engine.
 pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn Client>, Error> {
     let host = open_host(path, &options)?;
     let place = Place::Store(host.path().to_path_buf());
     let whereabouts = Arc::new(Whereabouts { place, workspace: options.workspace.clone() });
     Ok(Arc::new(Embedded { host, whereabouts, caller: Caller::local(options.workspace) }))
-}
-
-/// Opens the store at `path` for callers that are named with each call.
-pub fn open_host(path: &Path, options: &OpenOptions) -> Result<Arc<Host>, Error> {
-    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    open.retain(|opened| opened.engine.strong_count() > 0);
-    let known = file_id(path).and_then(|file| open.iter().find(|opened| opened.file == file));
-    if let Some((opened, engine)) = known.and_then(|opened| Some((opened, opened.engine.upgrade()?))) {
-        let durable = opened.durable;
-        if durable != options.durable {
-            let level = |durable| if durable { "full" } else { "normal" };
-            return Err(Error::new(
-                Code::InvalidArgument,
-                format!(
-                    "database {} is open in this process with sync \"{}\"; it cannot be opened with \"{}\" too",
-                    path.display(),
-                    level(durable),
-                    level(options.durable)
-                ),
-            ));
-        }
-        remembered::remember_retention(&engine, options)?;
-        remembered::refuse_other(&engine, path, options)?;
-        return Ok(Arc::new(Host::new(engine, opened.blobs.clone(), absolute(path))));
-    }
-    let sqlite = Sqlite::open(
-        path,
-        SqliteOptions {
-            durable: options.durable,
-            create: options.create,
-            busy_timeout: Duration::from_millis(options.busy_timeout_ms),
-            vfs: None,
-        },
-    )?;
-    let path = sqlite.path().to_path_buf();
-    let mut settings = settings(options);
-    let known_blobs = Arc::new(OnceLock::new());
-    settings.after_prune = sweep::after_prune(known_blobs.clone(), settings.tell.clone());
-    let engine = Engine::start(Arc::new(sqlite), settings)?;
-    remembered::remember_retention(&engine, options)?;
-    let blobs = Arc::new(remembered::blobs(&engine, &path, options)?);
-    let blobs = known_blobs.get_or_init(|| blobs).clone();
-    if let Some(file) = file_id(&path) {
-        open.push(Opened { file, durable: options.durable, engine: Arc::downgrade(&engine), blobs: blobs.clone() });
-    }
-    Ok(Arc::new(Host::new(engine, blobs, path)))
-}
-
-fn file_id(path: &Path) -> Option<(u64, u64)> {
-    path.metadata().ok().map(|found| (found.dev(), found.ino()))
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
-}
-
-fn settings(options: &OpenOptions) -> Settings {
-    let mut settings = Settings {
-        fallback_poll: options.fallback_poll_ms.map(Duration::from_millis),
-        prune_every: Duration::from_millis(options.prune_every_ms),
-        ..Settings::default()
-    };
-    if let Some(sink) = options.on_event.clone() {
-        settings.tell = Arc::new(move |notice: Notice| {
-            sink(MapBuilder::new().put("event", notice.event).put("message", notice.message).build());
-        });
-    }
-    settings
 }
 
 /// A client that speaks for one workspace and may do everything in it.

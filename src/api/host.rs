@@ -8,7 +8,7 @@ use super::files::LocalFiles;
 use super::operation::Operation;
 use super::run::{ClaimAs, Made, Reading, Run, claim_data, give_back};
 use super::{Answer, Call, Done, Pending, Reply};
-use crate::engine::{self, Bound, Engine, Ticket, Waited, Work};
+use crate::engine::{self, Bound, Engine, Ticket, Used, Waited, Work};
 use crate::job::limits;
 use crate::resource::Blobs;
 use crate::value::Value;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// An engine, and the calls that are made of it through this handle.
 pub struct Host {
-    engine: Mutex<Option<Arc<Engine>>>,
+    engine: Mutex<Option<Used>>,
     blobs: Arc<Blobs>,
     path: PathBuf,
     pending: Arc<Slots>,
@@ -30,7 +30,13 @@ pub struct Host {
 
 impl Host {
     pub(super) fn new(engine: Arc<Engine>, blobs: Arc<Blobs>, path: PathBuf) -> Host {
-        Host { engine: Mutex::new(Some(engine)), blobs, path, pending: Arc::default(), draining: Arc::default() }
+        Host {
+            engine: Mutex::new(Some(Used::new(engine))),
+            blobs,
+            path,
+            pending: Arc::default(),
+            draining: Arc::default(),
+        }
     }
 
     /// A handle to an engine that the caller has started on the store at `path`; it has no files yet.
@@ -41,7 +47,7 @@ impl Host {
 
     /// Another handle to the same engine, with calls of its own; nothing once this one is closed.
     pub fn share(&self) -> Option<Host> {
-        let engine = locked(&self.engine).clone()?;
+        let engine = self.engine().ok()?;
         Some(Host::new(engine, self.blobs.clone(), self.path.clone()))
     }
 
@@ -51,7 +57,7 @@ impl Host {
     }
 
     pub(super) fn engine(&self) -> Result<Arc<Engine>, Error> {
-        locked(&self.engine).clone().ok_or_else(|| engine::Error::Closed.into())
+        locked(&self.engine).as_deref().cloned().ok_or_else(|| engine::Error::Closed.into())
     }
 
     /// The files of a workspace. Who may use them is to be asked before: `may`.
@@ -221,7 +227,9 @@ impl Host {
     pub fn close(&self) {
         let engine = locked(&self.engine).take();
         self.pending.close();
-        drop(engine);
+        if let Some(engine) = engine {
+            engine.leave();
+        }
     }
 }
 
@@ -230,7 +238,7 @@ fn wait_ms(caller: &Caller, call: &Call, args: &Args, name: &'static str) -> Res
     let asked = args.int(name);
     match (asked, caller.wait_max_ms) {
         (Some(asked), Some(max)) if asked > max => {
-            let place = Place::root(call.names).key(name);
+            let place = Place::top(call.names, name);
             Err(place.invalid(format!("is {asked}; allowed: at most {max} in one call, ask again to wait longer")))
         }
         (None, Some(max)) if name == "timeout-ms" => Ok(Some(max.min(limits::POLL_MAX_MS))),

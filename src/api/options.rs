@@ -102,7 +102,7 @@ fn given<'a>(
     known: &[&'static str],
     others: &str,
     of_others: &[&'static str],
-) -> Result<Vec<(&'static str, &'a Value, Place)>, Error> {
+) -> Result<Vec<(&'static str, &'a Value, Place<'a>)>, Error> {
     let root = Place::root(Names::Clojure);
     let entries = match options {
         Value::Map(entries) => entries.as_slice(),
@@ -114,7 +114,7 @@ fn given<'a>(
         let Value::Keyword(name) = key else { return Err(unknown_key(&root, key, known.iter().copied())) };
         if let Some(known) = known.iter().find(|known| *known == name) {
             if *value != Value::Nil {
-                found.push((*known, value, root.key(known)));
+                found.push((*known, value, Place::top(Names::Clojure, known)));
             }
         } else if of_others.iter().any(|other| other == name) {
             let all: Vec<String> = known.iter().map(|name| format!(":{name}")).collect();

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 /// Where the place of the bytes is remembered.
 pub const PLACE: &str = "files";
-const BUCKET: &str = "s3://";
+pub const BUCKET: &str = "s3://";
 /// Where the name is remembered by which a place of bytes knows its store.
-const OWNER: &str = "files_owner";
+pub const OWNER: &str = "files_owner";
 
 /// Where the bytes of the store at `path` are; what the options say is remembered.
 pub fn blobs(engine: &Arc<Engine>, path: &Path, options: &OpenOptions) -> Result<Blobs, Error> {
@@ -28,7 +28,7 @@ pub fn blobs(engine: &Arc<Engine>, path: &Path, options: &OpenOptions) -> Result
 
 /// Where the bytes of the store that is being read are.
 pub fn blobs_of(reading: &Reading) -> Result<Blobs, Error> {
-    Ok(blobs_at(reading.path(), reading.meta(PLACE)?, owner_of(reading)?))
+    Ok(blobs_at(reading.path(), reading.meta(PLACE)?, None))
 }
 
 /// Where the bytes of a store at `path` are, given what it remembers.
@@ -46,12 +46,6 @@ pub fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_os_string();
     beside.push("-files");
     beside.into()
-}
-
-/// The name that the store that is being read has, where it has one already.
-pub fn owner_of(reading: &Reading) -> Result<Option<Owner>, Error> {
-    let name = reading.meta(OWNER)?;
-    Ok(name.map(|name| Box::new(move || Ok(name.clone())) as Owner))
 }
 
 /// The name of the store, made when it is asked for the first time.

@@ -10,7 +10,7 @@ use super::operation::Operation;
 use super::view;
 pub use crate::engine::Class;
 use crate::engine::{self, BatchView, Claim, Depth, Held, JobView, Now, Report, Settle, Submit, Work};
-use crate::job::{Growth, Status, Wait, limits};
+use crate::job::{Ending, Growth, Status, Wait, limits};
 use crate::store::{Page, Rows, Text};
 use crate::value::{MapBuilder, Value, edn};
 
@@ -342,7 +342,7 @@ pub fn progress(workspace: &str, args: Args) -> Op {
 
 pub fn complete(workspace: &str, args: Args) -> Op {
     let settle = Settle::Complete {
-        status: args.maybe_text("status").and_then(Status::from_name).unwrap_or(Status::Succeeded),
+        status: args.maybe_text("status").and_then(Ending::from_name).unwrap_or(Ending::Succeeded),
         summary: args.maybe_string("summary"),
         outputs: args.open("outputs"),
         metrics: args.open("metrics"),

@@ -153,13 +153,12 @@ fn adapt(op: &StepOp, step_id: &str, entries: &mut Vec<(Value, Value)>, root: &P
 
 fn step_op(op: Option<&Value>, root: &Place) -> Result<&'static StepOp, Error> {
     let place = root.key("op");
-    let allowed: Vec<String> = STEP_OPS.iter().map(|op| format!(":{}", op.name)).collect();
-    let allowed = allowed.join(", ");
+    let allowed = || STEP_OPS.iter().map(|op| format!(":{}", op.name)).collect::<Vec<_>>().join(", ");
     let given: &str = match op {
         Some(Value::Keyword(name)) => name,
         Some(Value::Str(name)) => name.strip_prefix(':').unwrap_or(name),
-        Some(Value::Nil) | None => return Err(place.invalid(format!("is missing; allowed: {allowed}"))),
-        Some(other) => return Err(place.invalid(format!("is {}; allowed: {allowed}", shown(other)))),
+        Some(Value::Nil) | None => return Err(place.invalid(format!("is missing; allowed: {}", allowed()))),
+        Some(other) => return Err(place.invalid(format!("is {}; allowed: {}", shown(other), allowed()))),
     };
     let found = STEP_OPS.iter().find(|op| op.name == given);
     found.ok_or_else(|| {
@@ -168,7 +167,7 @@ fn step_op(op: Option<&Value>, root: &Place) -> Result<&'static StepOp, Error> {
             Some((distance, name)) if distance <= 3 => format!("; did you mean :{name}?"),
             Some(_) | None => String::new(),
         };
-        place.invalid(format!("\"{given}\" is unknown{hint} (allowed: {allowed})"))
+        place.invalid(format!("\"{given}\" is unknown{hint} (allowed: {})", allowed()))
     })
 }
 

@@ -21,7 +21,7 @@ pub fn sweep(engine: &Engine, blobs: &Blobs) -> Result<Pruned, Error> {
 }
 
 fn is_used(engine: &Engine, hash: &str) -> resource::Result<bool> {
-    let used = engine.read(|rows, _| Ok(rows.is_hash_used(hash)?));
+    let used = engine.wanted().and_then(|()| engine.read(|rows, _| Ok(rows.is_hash_used(hash)?)));
     used.map_err(|error| resource::Error::Unavailable(error.to_string()))
 }
 
@@ -31,7 +31,9 @@ pub fn after_prune(blobs: Arc<OnceLock<Arc<Blobs>>>, tell: Tell) -> AfterPrune {
     Arc::new(move |engine| {
         let Some(blobs) = blobs.get() else { return };
         let orphans = remove_orphans(engine, blobs, &looked_at);
-        if let Err(error) = sweep(engine, blobs).and(orphans) {
+        if let Err(error) = sweep(engine, blobs).and(orphans)
+            && engine.wanted().is_ok()
+        {
             tell(Notice { event: "prune-failed", message: error.message });
         }
     })

@@ -51,7 +51,7 @@ pub fn job(view: JobView) -> Value {
     let JobView { job, body, progress, outcome, attempts, .. } = view;
     let status = job.facts.status;
     let (summary, error) = outcome.map_or((None, None), |outcome| (outcome.summary, outcome.error));
-    MapBuilder::new()
+    MapBuilder::with_room(if attempts.is_empty() { 16 } else { 32 })
         .put("job-id", job.job_id)
         .put("job-type", job.job_type)
         .put("status", status.name())

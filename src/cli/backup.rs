@@ -46,7 +46,15 @@ pub fn restore_command() -> Command {
         .arg(
             file("resources-from", "DIR").help("where the bytes of its files are; the backup's FILE-files when absent"),
         )
-        .arg(switch("force").help("move a store that is there aside, to FILE-replaced, over an earlier such one"))
+        .arg(
+            switch("force")
+                .help("move a store that is there aside, to FILE-replaced, or the first such name that is free"),
+        )
+        .arg(
+            switch("take-files").help(
+                "take over the place of files that was named for the store that was backed up, which must not go on",
+            ),
+        )
         .arg(switch("unchecked").help("take the backup without having looked whether it is whole"))
         .after_help("Example:\n  errand restore --from /backup/jobs.db --to jobs.db")
 }
@@ -77,6 +85,7 @@ pub fn run_restore(matches: &ArgMatches, screen: &Screen) -> Ended {
         to: path(matches, "to"),
         bytes: matches.get_one::<PathBuf>("resources-from").cloned(),
         force: matches.get_flag("force"),
+        take_files: matches.get_flag("take-files"),
         unchecked: matches.get_flag("unchecked"),
         busy_timeout: BUSY_TIMEOUT,
     };

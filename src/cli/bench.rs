@@ -8,7 +8,7 @@ use crate::value::{MapBuilder, Value};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,9 @@ impl Drop for Place {
 }
 
 fn unusable(path: &Path, cause: &std::io::Error) -> Error {
+    if let (ErrorKind::NotFound, Some(folder)) = (cause.kind(), path.parent()) {
+        return Error::new(Code::NotFound, format!("folder \"{}\" does not exist; make it first", folder.display()));
+    }
     Error::new(Code::InvalidArgument, format!("folder \"{}\" cannot be used: {cause}", path.display()))
 }
 

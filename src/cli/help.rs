@@ -57,7 +57,10 @@ Make a backup the store at a path: looked at first, put in its place whole or no
 Nobody may have the store at that path open. With --force a store that is there is moved to FILE-replaced, and what stands \
 in that file's log with it; a plain copy over it would leave the old log, which SQLite would take for the copy's own. Ids, \
 idempotency keys and lease tokens are those of the backup; every lease in it counts as renewed once, so workers that still \
-run go on with their jobs, and the jobs of others are claimed again when their leases are over.";
+run go on with their jobs, and the jobs of others are claimed again when their leases are over.
+
+Its files are put beside it. A folder or bucket that was named for the files of the store that was backed up is that store's: \
+the restored one gets it where it takes that one's place, or with --take-files.";
 
 pub const SERVE: &str = "\
 Serve the store to programs on other machines, over HTTP.

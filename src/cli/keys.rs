@@ -2,7 +2,7 @@
 //! It does not know what a key opens.
 
 use super::output::{Format, Screen, note};
-use super::place::{self, Missing};
+use super::place::{self, Missing, Uses};
 use super::source::wrong;
 use super::{Ended, help, verbs};
 use crate::api::{self, Client, Error, Names};
@@ -15,7 +15,7 @@ pub fn command() -> Command {
     Command::new("keys")
         .about("Make, list and revoke the keys of the control plane")
         .long_about(help::KEYS)
-        .subcommand(bootstrap_command())
+        .subcommand(Uses::StoreAndWorkspace.shown(bootstrap_command()))
         .subcommands(verbs::below(&["keys"]))
         .subcommand(accounts.subcommands(verbs::below(&["keys", "accounts"])))
 }

@@ -21,6 +21,7 @@ mod worker;
 use crate::api::Error;
 use clap::{ArgMatches, Command};
 use output::Screen;
+use place::Uses;
 use std::ffi::OsString;
 
 /// Runs the command line of this process and ends it.
@@ -76,18 +77,22 @@ fn whole() -> Command {
         .args(place::args())
         .arg(output::format_arg())
         .subcommand(jobs)
-        .subcommand(serve::command())
+        .subcommand(Uses::StoreAndWorkspace.shown(serve::command()))
         .subcommand(keys::command())
-        .subcommand(check::command())
-        .subcommand(backup::command())
-        .subcommand(backup::restore_command())
-        .subcommand(bench::command())
-        .subcommand(help::completions_command())
+        .subcommand(Uses::Store.shown(check::command()))
+        .subcommand(Uses::Store.shown(backup::command()))
+        .subcommand(Uses::Nothing.shown(backup::restore_command()))
+        .subcommand(Uses::Nothing.shown(bench::command()))
+        .subcommand(Uses::Nothing.shown(help::completions_command()))
 }
 
 fn run(matches: &ArgMatches) -> u8 {
     let screen = Screen::of(matches);
-    let ended = match leaf(matches) {
+    let leaf = leaf(matches);
+    if let Some(Err(error)) = leaf.uses().map(|(uses, matches)| uses.refuse(matches)) {
+        return screen.error(&error);
+    }
+    let ended = match leaf {
         Leaf::Completions(matches) => help::print_completions(matches, whole()),
         Leaf::Verb(verb, matches) => verbs::run(verb, matches, &screen),
         Leaf::Bench(matches) => bench::run(matches, &screen),
@@ -124,6 +129,20 @@ enum Leaf<'a> {
     HandlerSide(&'a str, &'a ArgMatches),
     /// A group of commands by itself: it explains itself.
     Help(Vec<&'a str>),
+}
+
+impl Leaf<'_> {
+    /// What a command uses that does not ask for jobs.
+    fn uses(&self) -> Option<(Uses, &ArgMatches)> {
+        match self {
+            Leaf::Completions(matches) | Leaf::Bench(matches) | Leaf::Restore(matches) => {
+                Some((Uses::Nothing, matches))
+            }
+            Leaf::Check(matches) | Leaf::Backup(matches) => Some((Uses::Store, matches)),
+            Leaf::Serve(matches) | Leaf::Bootstrap(matches) => Some((Uses::StoreAndWorkspace, matches)),
+            Leaf::Verb(..) | Leaf::Worker(_) | Leaf::HandlerSide(..) | Leaf::Help(_) => None,
+        }
+    }
 }
 
 fn leaf(matches: &ArgMatches) -> Leaf<'_> {

@@ -4,7 +4,8 @@
 use super::source;
 use crate::api::{self, Client, Code, Error, Host, OpenOptions, RemoteOptions};
 use crate::http;
-use clap::{Arg, ArgMatches, value_parser};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, value_parser};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,46 @@ pub fn args() -> Vec<Arg> {
         arg("api-key-file").value_name("FILE").value_parser(value_parser!(PathBuf)).help("file that holds the key"),
         arg("workspace").value_name("NAME").help("else $ERRAND_WORKSPACE, else $BREYTA_WORKSPACE, else \"default\""),
     ]
+}
+
+/// What of these flags a command uses that is about a store as a whole, or about none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uses {
+    Nothing,
+    Store,
+    StoreAndWorkspace,
+}
+
+impl Uses {
+    fn ignores(self, flag: &str) -> bool {
+        match self {
+            Uses::Nothing => true,
+            Uses::Store => flag != "db",
+            Uses::StoreAndWorkspace => !["db", "workspace"].contains(&flag),
+        }
+    }
+
+    /// The command without the flags that it would ignore in its help.
+    pub fn shown(self, command: Command) -> Command {
+        let ignored = args().into_iter().filter(|arg| self.ignores(arg.get_id().as_str()));
+        command.args(ignored.map(|arg| arg.global(false).hide(true)))
+    }
+
+    /// Refuses what the command would ignore.
+    pub fn refuse(self, matches: &ArgMatches) -> Result<(), Error> {
+        let is_given = |flag: &str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        let given = args().into_iter().find(|arg| {
+            let flag = arg.get_id().as_str();
+            self.ignores(flag) && is_given(flag)
+        });
+        let Some(given) = given else { return Ok(()) };
+        let allowed = match self {
+            Uses::Nothing => "this command uses neither the store nor the control plane of the others",
+            Uses::Store => "this command is about a store; allowed: --db",
+            Uses::StoreAndWorkspace => "this command is about a store; allowed: --db, --workspace",
+        };
+        Err(source::wrong(format!("--{} has no meaning here: {allowed}", given.get_id())))
+    }
 }
 
 /// Whether a missing store is made.

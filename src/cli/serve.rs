@@ -7,6 +7,7 @@ use super::{Ended, help, source};
 use crate::api::{EventSink, OpenOptions};
 use crate::http::{ServeOptions, Server, TlsFiles};
 use crate::value::{MapBuilder, Value};
+use crate::worker::{Log, heard};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::io::IsTerminal;
@@ -89,7 +90,9 @@ pub fn run(matches: &ArgMatches, screen: &Screen) -> Ended {
         note("WARNING: --no-auth: every program and user of this machine may do everything, in every workspace");
     }
     tell(&server, &store, screen)?;
-    server.run_until_signalled()
+    let ended = server.run_until_signalled();
+    heard();
+    ended
 }
 
 /// How the store is opened: what is said of files and of how long things are kept is remembered in it.
@@ -157,7 +160,8 @@ fn start_log(matches: &ArgMatches) {
     };
     let on_terminal = std::io::stderr().is_terminal();
     let is_json = word("log-format").map_or(!on_terminal, |format| format == "json");
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(on_terminal);
+    let writer = move || Log { json: is_json };
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false).with_ansi(on_terminal);
     let lines = if is_json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     // Ours only: what libraries log may hold keys.
     let filter = Targets::new().with_target("errand", level);

@@ -102,4 +102,19 @@ impl Work<'_> {
         }
         Ok(Some((shared, own)))
     }
+
+    /// Removes the rows of a shared cap that nothing is under any more, now that a job is gone.
+    pub(super) fn left_cap(&mut self, job: &Job) -> Result<()> {
+        let Some(id) = job.fanout_id.filter(|_| job.batch_seq.is_none()) else { return Ok(()) };
+        let Some(row) = self.tx.fanout(id)?.filter(|row| row.name.starts_with(SHARED)) else { return Ok(()) };
+        if self.tx.has_jobs_under(id)? {
+            return Ok(());
+        }
+        self.tx.delete_fanout(id)?;
+        let group = row.name.strip_suffix(&format!(" {}", job.job_type)).unwrap_or(&row.name);
+        match self.tx.fanouts(&job.workspace_id, group)?.as_slice() {
+            [last] if last.name == group => Ok(self.tx.delete_fanout(last.fanout_id)?),
+            _ => Ok(()),
+        }
+    }
 }

@@ -1,18 +1,17 @@
-//! Group commit: one writer per process. Operations that arrive while a commit is under way share the next one, one
-//! after the other; a lone caller's operation is committed on its own thread.
-//! It does not know what the operations do.
+//! One writer per process: a lone caller's operation is committed on its own thread, those of many callers by the
+//! writer's thread, which makes them share a commit. It does not know what the operations do.
 
 use super::clock::{Clock, Ids, Now};
 use super::error::{Error, Result};
-use super::seat::{Seat, Sleepers};
+use super::group::Writer;
+use super::operation::{Queued, guarded, queued, seated, settle_all};
+use super::seat::Seat;
 use super::work::{News, Work};
 use crate::store::{self, Patience, Store, Tx};
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// In which order operations that wait share the next commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,21 +22,8 @@ pub enum Class {
     Bulk,
 }
 
-/// How many operations of each class share one commit at most.
-const GROUP_MAX: usize = 1024;
-/// How many bulk submissions of many rows share one commit at most, in time: after that the group is closed.
-const GROUP_TIME: Duration = Duration::from_millis(20);
-/// How often an operation is run again whose row another writer changed.
-const CONFLICTS_MAX: usize = 10;
-/// How long the writer waits for the callers of the last group to come back.
-const GATHER: Duration = Duration::from_micros(100);
-/// As long, where they are many.
-const GATHER_CROWD: Duration = Duration::from_micros(200);
-const GATHER_NAP: Duration = Duration::from_micros(20);
-/// More callers than this are more than the cores can run at once.
-const CROWD: usize = 16;
-/// How many callers of a commit are woken while it is under way, so that they are awake when it is done.
-const ALERTED_MAX: usize = 64;
+/// How many operations of each class are taken at once, at most.
+const TAKEN_MAX: usize = 1024;
 
 /// Told after each commit what it changed, and whether the committing thread has nothing else to do.
 pub type Tell = Box<dyn Fn(News, bool) + Send + Sync>;
@@ -49,17 +35,17 @@ pub type Join = Box<dyn Fn(&News) -> Vec<Box<dyn Queued>> + Send + Sync>;
 pub struct Committer {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
+    pub(super) ids: Arc<dyn Ids>,
     offset_ms: AtomicI64,
     session: Mutex<Option<Box<dyn Tx>>>,
     queue: Mutex<Queue>,
     arrived: Condvar,
     /// Whether the last commit was shared: then a caller that finds the writer free joins the others.
-    shared: AtomicBool,
+    pub(super) shared: AtomicBool,
     /// How many operations wait.
     waiting: AtomicUsize,
-    join: Join,
-    tell: Tell,
+    pub(super) join: Join,
+    pub(super) tell: Tell,
 }
 
 #[derive(Default)]
@@ -67,127 +53,11 @@ struct Queue {
     urgent: VecDeque<Box<dyn Queued>>,
     bulk: VecDeque<Box<dyn Queued>>,
     thread: Option<std::thread::JoinHandle<()>>,
-    /// How many shared the last commit.
-    last: usize,
     /// Whether the writer sleeps until something waits.
     idle: bool,
     /// Whether the writer has a group and asks for the session: nobody commits alone before it.
     taken: bool,
     closed: bool,
-}
-
-/// An operation that waits for a commit.
-pub trait Queued: Send {
-    /// Runs it; an error if it is not to be kept.
-    fn run(&mut self, work: &mut Work) -> std::result::Result<(), Error>;
-    /// Tells its caller, with the trouble of the commit if there was any. Callers who sleep are left to `sleepers`.
-    fn settle(self: Box<Self>, trouble: Option<Error>, sleepers: &Arc<Sleepers>);
-    /// Its caller will be told soon.
-    fn alert(&self, sleepers: &Arc<Sleepers>);
-}
-
-/// An operation and how its caller is told.
-struct Operation<T, O, A> {
-    op: O,
-    result: Option<Result<T>>,
-    answer: A,
-}
-
-/// How a caller is told.
-trait Answer<T, O>: Send {
-    fn give(self, op: O, result: Result<T>, sleepers: &Arc<Sleepers>);
-
-    /// It will be told soon.
-    fn alert(&self, _sleepers: &Arc<Sleepers>) {}
-}
-
-/// By a callback; who sleeps until then.
-struct Callback<D>(D, Option<Thread>);
-
-impl<T, O, D: FnOnce(Result<T>) + Send> Answer<T, O> for Callback<D> {
-    fn give(self, op: O, result: Result<T>, _sleepers: &Arc<Sleepers>) {
-        drop(op);
-        (self.0)(result)
-    }
-
-    fn alert(&self, _sleepers: &Arc<Sleepers>) {
-        self.1.iter().for_each(Thread::unpark);
-    }
-}
-
-impl<T: Send, O: Send, D: FnOnce(Result<T>) + Send> Answer<T, O> for Arc<Seat<T, O, D>> {
-    fn give(self, op: O, result: Result<T>, sleepers: &Arc<Sleepers>) {
-        Seat::answer(&self, op, result, sleepers)
-    }
-
-    fn alert(&self, sleepers: &Arc<Sleepers>) {
-        Seat::alert(self, sleepers)
-    }
-}
-
-/// An operation whose caller is told by callback.
-pub fn queued<T: Send + 'static>(
-    op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
-    done: impl FnOnce(Result<T>) + Send + 'static,
-) -> Box<dyn Queued> {
-    queued_for(None, op, done)
-}
-
-/// As `queued`, for a caller that sleeps until it is told: to be woken takes as long as half a commit, so it is alerted
-/// before.
-pub fn queued_for<T: Send + 'static>(
-    sleeper: Option<Thread>,
-    op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
-    done: impl FnOnce(Result<T>) + Send + 'static,
-) -> Box<dyn Queued> {
-    Box::new(Operation { op, result: None, answer: Callback(done, sleeper) })
-}
-
-impl<T, O, A> Queued for Operation<T, O, A>
-where
-    T: Send,
-    O: FnMut(&mut Work) -> Result<T> + Send,
-    A: Answer<T, O>,
-{
-    fn run(&mut self, work: &mut Work) -> Result<()> {
-        match guarded(&mut self.op, work) {
-            Ok(value) => {
-                self.result = Some(Ok(value));
-                Ok(())
-            }
-            Err(error) => {
-                self.result = Some(Err(error.clone()));
-                Err(error)
-            }
-        }
-    }
-
-    fn alert(&self, sleepers: &Arc<Sleepers>) {
-        self.answer.alert(sleepers)
-    }
-
-    fn settle(self: Box<Self>, trouble: Option<Error>, sleepers: &Arc<Sleepers>) {
-        let Operation { op, result, answer } = *self;
-        let result = match (result, trouble) {
-            // What a rule refused is not there, whatever became of the commit.
-            (Some(Err(error)), _) => Err(error),
-            (_, Some(trouble)) => Err(trouble),
-            (Some(result), None) => result,
-            (None, None) => Err(Error::Closed),
-        };
-        // A panic of one caller's callback is not the others' business.
-        let _ = catch_unwind(AssertUnwindSafe(|| answer.give(op, result, sleepers)));
-    }
-}
-
-/// Runs an operation so that its panic is its error.
-fn guarded<T>(op: &mut impl FnMut(&mut Work) -> Result<T>, work: &mut Work) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(|| op(work))).unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
-}
-
-pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
 }
 
 impl Committer {
@@ -238,7 +108,7 @@ impl Committer {
             return None;
         }
         let seat = Seat::take(done);
-        self.push(class, Box::new(Operation { op, result: None, answer: seat.clone() }));
+        self.push(class, seated(op, seat.clone()));
         seat.wait(patience)
     }
 
@@ -283,12 +153,53 @@ impl Committer {
     }
 
     fn start_thread(self: &Arc<Committer>) -> std::io::Result<std::thread::JoinHandle<()>> {
-        let committer = self.clone();
-        std::thread::Builder::new().name("errand-writer".into()).spawn(move || {
-            while let Some(group) = committer.next_group() {
-                committer.commit_group(group);
+        let writer = Writer::new(self.clone());
+        std::thread::Builder::new().name("errand-writer".into()).spawn(move || writer.run())
+    }
+
+    /// Waits for operations and takes them, for the writer's thread; none where the committer is closed.
+    pub(super) fn next_group(&self) -> Option<Vec<Box<dyn Queued>>> {
+        let mut queue = self.queue();
+        while queue.urgent.is_empty() && queue.bulk.is_empty() {
+            if queue.closed {
+                return None;
             }
-        })
+            queue.idle = true;
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.idle = false;
+        queue.taken = true;
+        Some(self.take(&mut queue, TAKEN_MAX))
+    }
+
+    /// How many operations wait; others may come or go at any time.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Takes what waits now.
+    pub(super) fn take_waiting(&self) -> Vec<Box<dyn Queued>> {
+        self.take(&mut self.queue(), TAKEN_MAX)
+    }
+
+    /// Takes what waits now and is urgent.
+    pub(super) fn take_urgent(&self) -> Vec<Box<dyn Queued>> {
+        self.take(&mut self.queue(), 0)
+    }
+
+    fn take(&self, queue: &mut Queue, bulk: usize) -> Vec<Box<dyn Queued>> {
+        let urgent = queue.urgent.len().min(TAKEN_MAX);
+        let bulk = queue.bulk.len().min(bulk);
+        let taken = queue.urgent.drain(..urgent).chain(queue.bulk.drain(..bulk)).collect();
+        self.waiting.store(queue.urgent.len() + queue.bulk.len(), Ordering::Relaxed);
+        taken
+    }
+
+    /// The session, for the writer's thread: from now on others may commit alone again as soon as it is free.
+    pub(super) fn taken_session(&self) -> MutexGuard<'_, Option<Box<dyn Tx>>> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queue().taken = false;
+        session
     }
 
     /// Commits what waits, then ends every later operation with `closed`.
@@ -398,7 +309,7 @@ impl Committer {
         Ok((value, news))
     }
 
-    fn session<'a>(&self, session: &'a mut Option<Box<dyn Tx>>) -> Result<&'a mut dyn Tx> {
+    pub(super) fn session<'a>(&self, session: &'a mut Option<Box<dyn Tx>>) -> Result<&'a mut dyn Tx> {
         if session.is_none() {
             *session = Some(self.store.writer()?);
         }
@@ -407,200 +318,13 @@ impl Committer {
             None => unreachable!("it was just made"),
         }
     }
-
-    /// Waits for operations, and for a moment for those that will follow at once.
-    fn next_group(&self) -> Option<Vec<Box<dyn Queued>>> {
-        let mut queue = self.queue();
-        while queue.urgent.is_empty() && queue.bulk.is_empty() {
-            if queue.closed {
-                return None;
-            }
-            queue.idle = true;
-            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        queue.idle = false;
-        if self.shared.load(Ordering::Relaxed) && !queue.closed {
-            queue = self.gather(queue);
-        }
-        let urgent = queue.urgent.len().min(GROUP_MAX);
-        let bulk = queue.bulk.len().min(GROUP_MAX);
-        let mut group: Vec<_> = queue.urgent.drain(..urgent).collect();
-        group.extend(queue.bulk.drain(..bulk));
-        queue.last = group.len();
-        queue.taken = true;
-        self.waiting.store(queue.urgent.len() + queue.bulk.len(), Ordering::Relaxed);
-        Some(group)
-    }
-
-    fn gather<'a>(&'a self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        let enough = queue.last.min(GROUP_MAX);
-        if queue.urgent.len() + queue.bulk.len() >= enough {
-            return queue;
-        }
-        drop(queue);
-        let crowd = enough > CROWD;
-        let until = Instant::now() + if crowd { GATHER_CROWD } else { GATHER };
-        while self.waiting.load(Ordering::Relaxed) < enough && Instant::now() < until {
-            // So many callers need this core too.
-            if crowd { std::thread::sleep(GATHER_NAP) } else { std::thread::yield_now() }
-        }
-        self.queue()
-    }
-
-    fn commit_group(&self, mut group: Vec<Box<dyn Queued>>) {
-        self.shared.store(group.len() > 1, Ordering::Relaxed);
-        let mut conflicts = 0;
-        while !group.is_empty() {
-            let ran = self.run_group(&mut group);
-            let rest = group.split_off(ran.kept);
-            match ran.trouble {
-                Some(Error::Conflict) if conflicts < CONFLICTS_MAX => {
-                    conflicts += 1;
-                    group.extend(rest);
-                    continue;
-                }
-                Some(trouble) => settle_all(group, Some(&trouble)),
-                None => {
-                    settle_all(group, None);
-                    (self.tell)(ran.news, false);
-                }
-            }
-            group = self.behind_urgent(rest);
-        }
-    }
-
-    /// What was left for another commit, behind what is urgent and came meanwhile.
-    fn behind_urgent(&self, rest: Vec<Box<dyn Queued>>) -> Vec<Box<dyn Queued>> {
-        if rest.is_empty() {
-            return rest;
-        }
-        let mut queue = self.queue();
-        let mut group: Vec<_> = queue.urgent.drain(..).collect();
-        self.waiting.store(queue.bulk.len(), Ordering::Relaxed);
-        group.extend(rest);
-        group
-    }
-
-    /// Runs the operations of a group in one transaction and commits it; the later ones may be left for another.
-    fn run_group(&self, group: &mut Vec<Box<dyn Queued>>) -> Ran {
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        self.queue().taken = false;
-        let mut ran = Ran::default();
-        let mut done = self.try_group(&mut session, group, &mut ran, false);
-        if let Ok(Tried::WroteInVain) = done {
-            ran = Ran::default();
-            done = self.try_group(&mut session, group, &mut ran, true);
-        }
-        if let Err(trouble) = done {
-            if let Some(tx) = &mut *session {
-                tx.rollback();
-            }
-            forget_broken(&mut session, &trouble);
-            // Where not even the first could be run, none can.
-            ran.kept = if ran.kept == 0 { group.len() } else { ran.kept };
-            ran.trouble = Some(trouble);
-        }
-        ran
-    }
-
-    /// An operation that is refused has mostly not written yet, and a savepoint costs a copy of each page that is
-    /// changed under it: so there are none at first, and the group is begun anew `carefully` where one is missed.
-    fn try_group(
-        &self,
-        session: &mut Option<Box<dyn Tx>>,
-        group: &mut Vec<Box<dyn Queued>>,
-        ran: &mut Ran,
-        carefully: bool,
-    ) -> Result<Tried> {
-        let started = Instant::now();
-        let tx = self.session(session)?;
-        tx.begin(Patience::Full)?;
-        let (mut last_ended, now) = (None, self.now());
-        let (mut end, mut asked) = (group.len(), false);
-        loop {
-            if ran.kept > 0 && !asked && started.elapsed() > GROUP_TIME {
-                end = ran.kept;
-            }
-            if ran.kept == end {
-                if asked {
-                    break;
-                }
-                asked = true;
-                let joined = (self.join)(&ran.news);
-                end += joined.len();
-                group.splice(ran.kept..ran.kept, joined);
-                continue;
-            }
-            let operation = &mut group[ran.kept];
-            ran.kept += 1;
-            if carefully {
-                tx.savepoint()?;
-            }
-            let written = tx.writes();
-            let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
-            match operation.run(&mut work) {
-                Ok(()) => {
-                    let news = std::mem::take(&mut work.news);
-                    if carefully {
-                        tx.keep()?;
-                    }
-                    ran.news.append(news);
-                }
-                Err(Error::Conflict) => return Err(Error::Conflict),
-                Err(Error::Store(trouble)) if !matches!(trouble, store::Error::Corrupt(_)) => {
-                    return Err(trouble.into());
-                }
-                // A broken row is the trouble of the one that meets it.
-                Err(_) if carefully => tx.undo()?,
-                Err(error) if tx.writes() == written && !matches!(error, Error::Store(_)) => {}
-                Err(_) => {
-                    tx.rollback();
-                    return Ok(Tried::WroteInVain);
-                }
-            }
-        }
-        ran.news.flush(tx)?;
-        if ran.kept > 1 {
-            let sleepers = Arc::default();
-            group[..ran.kept].iter().take(ALERTED_MAX).for_each(|operation| operation.alert(&sleepers));
-            sleepers.wake();
-        }
-        tx.commit()?;
-        Ok(Tried::Committed)
-    }
-}
-
-/// Tells the callers of operations that shared a commit, with its trouble if there was any.
-fn settle_all(operations: Vec<Box<dyn Queued>>, trouble: Option<&Error>) {
-    if operations.is_empty() {
-        return;
-    }
-    let sleepers = Arc::default();
-    operations.into_iter().for_each(|operation| operation.settle(trouble.cloned(), &sleepers));
-    sleepers.wake();
 }
 
 /// After trouble with the store the next commit begins with a fresh look at it.
-fn forget_broken(session: &mut Option<Box<dyn Tx>>, trouble: &Error) {
+pub(super) fn forget_broken(session: &mut Option<Box<dyn Tx>>, trouble: &Error) {
     if let Error::Store(trouble) = trouble
         && !matches!(trouble, store::Error::Busy(_))
     {
         *session = None;
     }
-}
-
-/// How a try at a group ended.
-enum Tried {
-    Committed,
-    /// An operation wrote and was refused then: all is undone.
-    WroteInVain,
-}
-
-/// What became of a group.
-#[derive(Default)]
-struct Ran {
-    /// How many operations were run, from the first; all, where the trouble came before any.
-    kept: usize,
-    trouble: Option<Error>,
-    news: News,
 }

@@ -7,15 +7,18 @@ mod cap;
 mod clock;
 mod commit;
 mod error;
+mod group;
 mod lease;
 mod log;
 mod operate;
+mod operation;
 mod remember;
 mod retention;
 mod seat;
 mod settle;
 mod submit;
 mod upkeep;
+mod users;
 mod view;
 mod wait;
 mod waiters;
@@ -32,6 +35,7 @@ pub use remember::Named;
 pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
 pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
+pub use users::Used;
 pub use view::{BatchView, Depth, JobView};
 pub use wait::{Bound, Claiming, Ticket, Waited};
 pub use work::Work;
@@ -42,6 +46,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use upkeep::Upkeep;
+use users::{Going, Users};
 
 /// Something that the engine did by itself, or trouble that no caller waits to hear of.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +99,9 @@ pub struct Engine {
     upkeep: Arc<Upkeep>,
     pruner: Arc<retention::Pruner>,
     readers: Mutex<Vec<Box<dyn Rows>>>,
+    users: Arc<Users>,
+    /// The last field: when it is dropped the store was.
+    gone: Going,
 }
 
 impl Engine {
@@ -110,7 +118,9 @@ impl Engine {
             let started = upkeep.start(store.clone(), committer.clone(), tell.clone());
             started.map_err(no_thread)?;
         }
-        let engine = Arc::new(Engine { store, committer, upkeep, pruner: Arc::default(), readers: Mutex::default() });
+        let (pruner, readers) = (Arc::default(), Mutex::default());
+        let (users, gone) = (Arc::default(), Going::default());
+        let engine = Arc::new(Engine { store, committer, upkeep, pruner, readers, users, gone });
         if kept {
             let started = engine.pruner.start(Arc::downgrade(&engine), prune_every, after_prune, tell);
             started.map_err(no_thread)?;
@@ -154,7 +164,7 @@ impl Engine {
         };
         rows.hold()?;
         let result = catch_unwind(AssertUnwindSafe(|| read(&mut *rows, self.now())));
-        let result = result.unwrap_or_else(|panic| Err(Error::Panicked(commit::panic_text(&*panic))));
+        let result = result.unwrap_or_else(|panic| Err(Error::Panicked(operation::panic_text(&*panic))));
         rows.let_go()?;
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < READERS_MAX {

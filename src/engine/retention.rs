@@ -148,7 +148,7 @@ impl Work<'_> {
         }
         if left {
             step.more = true;
-            return Ok(self.tx.update_batch(&batch)?);
+            return Ok(self.tx.update_batch_counts(&batch)?);
         }
         step.batches += 1;
         Ok(self.tx.delete_batch(&batch, &format!("batch {}", batch.batch_id))?)
@@ -169,6 +169,7 @@ impl Work<'_> {
         }
         let body = self.tx.body(job.seq, false)?;
         self.tx.delete_job(job, body.idempotency_key.as_deref())?;
+        self.left_cap(job)?;
         self.news.count(&job.workspace_id, &job.job_type, job.facts.status, -1);
         step.jobs += 1;
         Ok(true)
@@ -228,12 +229,14 @@ impl Now {
 }
 
 impl Engine {
-    /// Removes what is older than its retention, or than `keep_ms`: everywhere, or in a workspace, or of a type.
+    /// Removes what is older than its retention, or than `keep_ms`: everywhere, or in a workspace, or of a type. Ends
+    /// with `closed` in the middle where the last user of the engine goes.
     pub fn prune(&self, workspace: Option<&str>, job_type: Option<&str>, keep_ms: Option<i64>) -> Result<Pruned> {
         let mut pruned = Pruned::default();
         let mut types = self.read(|rows, _| Ok(rows.job_types()?))?;
         types.retain(|(w, t)| workspace.is_none_or(|one| one == w) && job_type.is_none_or(|one| one == t));
         for (workspace, job_type) in types {
+            self.wanted()?;
             let is_due = |now: Now, policy: &Retention| now.ended(keep_ms.unwrap_or(policy.of(&job_type)));
             let ended_at = self.read(|rows, now| {
                 let policy = Retention::read(rows.meta(&Retention::name(&workspace))?);
@@ -251,6 +254,7 @@ impl Engine {
                 if !step.more {
                     break;
                 }
+                self.wanted()?;
                 // Others' commits are not to wait behind one step after the other.
                 std::thread::sleep(begun.elapsed().min(STEP_PAUSE_MAX));
             }
@@ -262,6 +266,7 @@ impl Engine {
     pub fn sweep(&self) -> Result<(Pruned, Ownerless)> {
         let mut pruned = Pruned::default();
         while self.read(|rows, now| has_old_resources(rows, now))? {
+            self.wanted()?;
             let step = self.step(|work: &mut Work| work.prune_resources())?;
             pruned.add(step);
             if !step.more {
@@ -269,6 +274,7 @@ impl Engine {
             }
         }
         while !self.read(|rows, _| Ok(rows.removed(1)?.is_empty()))? {
+            self.wanted()?;
             let (ownerless, more) = self.step(|work: &mut Work| work.sweep())?;
             if !more {
                 return Ok((pruned, ownerless));
@@ -283,6 +289,11 @@ impl Engine {
             return Ok(());
         }
         self.step(move |work| gone.iter().try_for_each(|removed_seq| Ok(work.tx.delete_removed(*removed_seq)?)))
+    }
+
+    /// `closed` where all who used the engine are gone: what takes long ends there.
+    pub fn wanted(&self) -> Result<()> {
+        if self.users.have_left() { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// Runs a step behind everything that is more urgent, and waits for its commit.
@@ -343,7 +354,8 @@ impl Pruner {
                 due = Instant::now() + every;
                 match engine.prune(None, None, None) {
                     Ok(_) => after(&engine),
-                    Err(Error::Closed) => return,
+                    // Where it was opened again meanwhile there is a next round.
+                    Err(Error::Closed) => {}
                     Err(error) => tell(Notice { event: "prune-failed", message: error.to_string() }),
                 }
             }

@@ -5,14 +5,14 @@ use super::lease::Holder;
 use super::submit::digest;
 use super::view::{Depth, JobView};
 use super::work::Work;
-use crate::job::{Change, Event, Status, decide};
+use crate::job::{Change, Ending, Event, Status, decide};
 use crate::store::{self, Artifact, Attempt, Job, Text};
 
 /// A worker's last word on its attempt.
 #[derive(Clone, Debug)]
 pub enum Settle {
     Complete {
-        status: Status,
+        status: Ending,
         summary: Option<String>,
         outputs: Option<Text>,
         metrics: Option<Text>,
@@ -152,7 +152,7 @@ fn untouched(job: &Job) -> bool {
 impl Settle {
     fn event(&self, token: bool, jitter: u32) -> Event {
         match self {
-            Settle::Complete { status, .. } => Event::Complete { token, status: *status },
+            Settle::Complete { status, .. } => Event::Complete { token, ending: *status },
             Settle::Fail { retryable, retry_after_ms, .. } => {
                 Event::Fail { token, retryable: *retryable, retry_after_ms: *retry_after_ms, jitter }
             }

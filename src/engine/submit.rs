@@ -47,9 +47,11 @@ impl Work<'_> {
             let job = self.job(&submit.workspace, &job_id)?;
             return JobView::read(self.tx, job, Depth::Full, self.now);
         }
-        let group = group_name(submit.root_workflow_id.as_deref(), submit.fanout_parent_step_id.as_deref());
-        let cap = submit.fanout_max_concurrency;
-        let cap = cap.map(|cap| self.cap_of_step(&submit.workspace, &submit.job_type, &group, cap)).transpose()?;
+        let cap = submit.fanout_max_concurrency.map(|cap| {
+            let group = group_name(submit.root_workflow_id.as_deref(), submit.fanout_parent_step_id.as_deref());
+            self.cap_of_step(&submit.workspace, &submit.job_type, &group, cap)
+        });
+        let cap = cap.transpose()?;
         let (shared, mut own) = cap.unzip();
         let view = self.insert(submit, new, None, None, &mut own)?;
         if let Some((shared, own)) = shared.zip(own) {

@@ -2,8 +2,8 @@
 //! It does not decide what may happen to a job.
 
 use super::commit::Committer;
-use super::commit::Queued;
 use super::error::Error;
+use super::operation::Queued;
 use super::waiters::{Call, Queue, Seen, Topic, Waiters, Waiting, Why};
 use super::work::{Claimable, News};
 use super::{Notice, Tell};

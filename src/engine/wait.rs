@@ -1,8 +1,8 @@
 //! Waiting for the end of a job or batch, and for a job to claim, without a thread that waits.
 
-use super::commit::{self, Queued};
 use super::error::{Error, Result};
 use super::lease::Claim;
+use super::operation::{self, Queued};
 use super::upkeep::Upkeep;
 use super::waiters::{Call, Claims, Queue, Seen, Topic, Waiting, Why};
 use super::work::Work;
@@ -362,7 +362,7 @@ impl<C: Claiming> Claims for Waiter<C> {
 
     fn join(self: Box<Self>) -> Box<dyn Queued> {
         let (op, sleeper) = (claim_op(&self.0), locked(&self.0).as_ref().and_then(|claimer| claimer.sleeper.clone()));
-        commit::queued_for(sleeper, op, move |result| match result {
+        operation::queued_for(sleeper, op, move |result| match result {
             // The transaction is not there, for a reason that may be another's: it tries by itself.
             Err(Error::Conflict) => self.woken(Why::News),
             Err(Error::Store(trouble)) if !matches!(trouble, store::Error::Unknown(_)) => self.woken(Why::News),

@@ -1,6 +1,6 @@
 //! Who waits for what: endings, claimable jobs, and until when. Data only: `upkeep.rs` acts on it.
 
-use super::commit::Queued;
+use super::operation::Queued;
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
@@ -291,7 +291,7 @@ mod tests {
         }
 
         fn join(self: Box<Self>) -> Box<dyn Queued> {
-            super::super::commit::queued(|_| Err::<(), _>(Error::Closed), |_| {})
+            crate::engine::operation::queued(|_| Err::<(), _>(Error::Closed), |_| {})
         }
     }
 

@@ -167,7 +167,7 @@ impl Work<'_> {
         batch.counts.shift(before, after);
         batch.begun |= after != Status::Queued;
         batch.updated_at = self.now.wall_ms;
-        let was_terminal = batch.status.is_terminal();
+        let (was, was_terminal) = (batch.status, batch.status.is_terminal());
         batch.status = batch.counts.status(batch.begun);
         if batch.status.is_terminal() && !was_terminal {
             batch.completed_at = Some(self.now.wall_ms);
@@ -178,7 +178,8 @@ impl Work<'_> {
             batch.completed_at = None;
         }
         assert!(batch.status != BatchStatus::Queued || !batch.begun, "a batch that began is not queued");
-        Ok(self.tx.update_batch(&batch)?)
+        let update = if batch.status == was { Tx::update_batch_counts } else { Tx::update_batch };
+        Ok(update(self.tx, &batch)?)
     }
 
     /// Decides whether a job that was queued or ended has a place under its cap: the places belong to the active jobs

@@ -23,7 +23,7 @@ pub enum Event {
     Claim { lease_ms: i64 },
     Progress { token: bool, status: Option<Status> },
     Heartbeat { token: bool, lease_ms: Option<i64> },
-    Complete { token: bool, status: Status },
+    Complete { token: bool, ending: Ending },
     Fail { token: bool, retryable: bool, retry_after_ms: Option<i64>, jitter: u32 },
     Release { token: bool },
     Expire,
@@ -45,6 +45,39 @@ impl Event {
             Event::Cancel => "cancel",
             Event::Retry => "retry",
         }
+    }
+}
+
+/// What a worker that has completed its job says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Succeeded,
+    NoChanges,
+    Cancelled,
+}
+
+impl Ending {
+    pub const ALL: [Ending; 3] = [Ending::Succeeded, Ending::NoChanges, Ending::Cancelled];
+
+    pub fn status(self) -> Status {
+        match self {
+            Ending::Succeeded => Status::Succeeded,
+            Ending::NoChanges => Status::NoChanges,
+            Ending::Cancelled => Status::Cancelled,
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        match self {
+            Ending::Succeeded => Outcome::Succeeded,
+            Ending::NoChanges => Outcome::NoChanges,
+            Ending::Cancelled => Outcome::Cancelled,
+        }
+    }
+
+    /// The ending whose status has that name.
+    pub fn from_name(name: &str) -> Option<Ending> {
+        Ending::ALL.into_iter().find(|ending| ending.status().name() == name)
     }
 }
 
@@ -107,20 +140,9 @@ pub fn decide(job: &Facts, event: &Event, now_ms: i64) -> Result<Change, Refusal
             held(job, event, token, now_ms)?;
             go_on(extended(job, lease_ms.unwrap_or(job.lease_ms), now_ms))
         }
-        Event::Complete { token, status } => {
+        Event::Complete { token, ending } => {
             held(job, event, token, now_ms)?;
-            let (status, outcome) = match status {
-                Status::NoChanges => (Status::NoChanges, Outcome::NoChanges),
-                Status::Cancelled => (Status::Cancelled, Outcome::Cancelled),
-                Status::Succeeded
-                | Status::Queued
-                | Status::Leased
-                | Status::Started
-                | Status::Running
-                | Status::Failed
-                | Status::TimedOut => (Status::Succeeded, Outcome::Succeeded),
-            };
-            end(Facts { status, ..unleased(job) }, outcome)
+            end(Facts { status: ending.status(), ..unleased(job) }, ending.outcome())
         }
         Event::Fail { token, retryable, retry_after_ms, jitter } => {
             held(job, event, token, now_ms)?;

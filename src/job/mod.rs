@@ -9,6 +9,6 @@ mod status;
 mod wait;
 
 pub use batch::{BatchStatus, Counts};
-pub use decide::{Change, Event, Facts, Outcome, Refusal, decide};
+pub use decide::{Change, Ending, Event, Facts, Outcome, Refusal, decide};
 pub use status::Status;
 pub use wait::{Growth, Wait};

@@ -102,8 +102,8 @@ pub extern "system" fn Java_errand_impl_Native_open0<'l>(
     })
 }
 
-/// `byte[] call0(long handle, int command, byte[] args, long ticket, boolean wait)`: `wait` allows to wait here for a
-/// commit, for as long as `PATIENCE`.
+/// `byte[] call0(long handle, int command, byte[] args, int length, long ticket, boolean wait)`: the first `length` bytes
+/// are the arguments; `wait` allows to wait here for a commit, for as long as `PATIENCE`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_errand_impl_Native_call0<'l>(
     mut env: EnvUnowned<'l>,
@@ -111,16 +111,17 @@ pub extern "system" fn Java_errand_impl_Native_call0<'l>(
     handle: jlong,
     command: jint,
     args: JByteArray<'l>,
+    length: jint,
     ticket: jlong,
     wait: jboolean,
 ) -> JByteArray<'l> {
     answer(&mut env, "call0", |env| {
-        let args = env.convert_byte_array(&args)?;
+        let args = first(env, &args, length)?;
         Ok(late(inside("call0", || call(&*TABLE.get(handle)?, command, args, ticket, patience(wait)))))
     })
 }
 
-/// `byte[] step0(long handle, byte[] id, byte[] config, long ticket, boolean wait)`: `wait` as in `call0`.
+/// `byte[] step0(long handle, byte[] id, byte[] config, int length, long ticket, boolean wait)`: as in `call0`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_errand_impl_Native_step0<'l>(
     mut env: EnvUnowned<'l>,
@@ -128,12 +129,13 @@ pub extern "system" fn Java_errand_impl_Native_step0<'l>(
     handle: jlong,
     id: JByteArray<'l>,
     config: JByteArray<'l>,
+    length: jint,
     ticket: jlong,
     wait: jboolean,
 ) -> JByteArray<'l> {
     answer(&mut env, "step0", |env| {
         let id = env.convert_byte_array(&id)?;
-        let config = env.convert_byte_array(&config)?;
+        let config = first(env, &config, length)?;
         Ok(late(inside("step0", || step(&*TABLE.get(handle)?, &id, config, ticket, patience(wait)))))
     })
 }
@@ -221,6 +223,18 @@ pub extern "system" fn Java_errand_impl_Native_events0<'l>(
         given
     });
     outcome.resolve::<Thrown>()
+}
+
+/// The first bytes of an array.
+fn first(env: &Env, array: &JByteArray, length: jint) -> jni::errors::Result<Vec<u8>> {
+    if array.is_null() {
+        return Err(jni::errors::Error::NullPtr("bytes of a message"));
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    // SAFETY: a byte is a byte, whether it has a sign or not, and the slice is gone before the vector is used again.
+    let signed = unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<i8>(), bytes.len()) };
+    array.get_region(env, 0, signed)?;
+    Ok(bytes)
 }
 
 /// Gives the reply of `work` back as an array, or `null` where there is none yet.

@@ -83,9 +83,11 @@ impl Blobs {
 
     /// Refuses a place in which another store keeps its bytes: each would remove those of the other.
     fn own(&self) -> Result<()> {
-        if self.owned.get().is_some() {
-            return Ok(());
-        }
+        if self.owned.get().is_some() { Ok(()) } else { self.own_still() }
+    }
+
+    /// As `own`, though it was known before: another store may have been given the place.
+    fn own_still(&self) -> Result<()> {
         let Some(owner) = &self.owner else { return Ok(()) };
         let (opened, own, name) = (self.opened()?, owner()?, Name::from(OWNER));
         let told = opened.runtime.block_on(async {
@@ -111,12 +113,25 @@ impl Blobs {
             }
             Some(_) | None => {}
         }
-        if self.bucket.is_none() {
-            let private = std::fs::set_permissions(self.folder.join(OWNER), Permissions::from_mode(0o600));
-            private.map_err(|error| failed("folder of the files cannot be used", error))?;
-        }
+        self.keep_private()?;
         self.owned.get_or_init(|| ());
         Ok(())
+    }
+
+    fn keep_private(&self) -> Result<()> {
+        if self.bucket.is_some() {
+            return Ok(());
+        }
+        let private = std::fs::set_permissions(self.folder.join(OWNER), Permissions::from_mode(0o600));
+        private.map_err(|error| failed("folder of the files cannot be used", error))
+    }
+
+    /// Gives the place to the store of that name. Whose it was may still read there.
+    pub fn give(&self, name: &str) -> Result<()> {
+        let opened = self.opened()?;
+        let given = opened.runtime.block_on(opened.store.put(&Name::from(OWNER), name.to_owned().into()));
+        given.map_err(|error| self.failed("files cannot be used", &error))?;
+        self.keep_private()
     }
 
     /// What is wrong with the place of the bytes.
@@ -284,7 +299,7 @@ impl Blobs {
         if turn.try_lock().is_err() {
             return Ok(Vec::new());
         }
-        self.own()?;
+        self.own_still()?;
         let opened = self.opened()?;
         let mut gone = Vec::new();
         for hash in hashes {
@@ -310,7 +325,7 @@ impl Blobs {
         if turn.try_lock().is_err() {
             return Ok(None);
         }
-        self.own()?;
+        self.own_still()?;
         let opened = self.opened()?;
         let names = opened.runtime.block_on(async {
             let mut names = Vec::new();

@@ -173,6 +173,8 @@ pub trait Tx: Rows + ResourceTx + PruneTx {
     /// Stores a batch and gives its `seq`.
     fn insert_batch(&mut self, batch: &Batch) -> Result<i64>;
     fn update_batch(&mut self, batch: &Batch) -> Result<()>;
+    /// As `update_batch`, where neither the status nor the end changed.
+    fn update_batch_counts(&mut self, batch: &Batch) -> Result<()>;
     fn insert_submission(&mut self, workspace: &str, key: &str, submission: &Submission) -> Result<()>;
     /// Adds to the maintained count.
     fn add_count(&mut self, workspace: &str, job_type: &str, status: Status, jobs: i64) -> Result<()>;

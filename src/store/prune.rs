@@ -11,6 +11,8 @@ pub trait PruneRows {
     fn prunable_jobs(&mut self, of: (&str, &str), completed_at: i64, limit: i64) -> Result<Vec<i64>>;
     /// Batches of a workspace and type that ended at or before `completed_at`, oldest first.
     fn prunable_batches(&mut self, of: (&str, &str), completed_at: i64, limit: i64) -> Result<Vec<i64>>;
+    /// Whether any job, ended or not, is under a cap.
+    fn has_jobs_under(&mut self, fanout_id: i64) -> Result<bool>;
 }
 
 /// Writes.
@@ -19,6 +21,8 @@ pub trait PruneTx {
     fn delete_job(&mut self, job: &Job, idempotency_key: Option<&str>) -> Result<()>;
     /// Removes the row of a batch that has no jobs any more, and its cap.
     fn delete_batch(&mut self, batch: &Batch, fanout: &str) -> Result<()>;
+    /// Removes a cap that no job is under.
+    fn delete_fanout(&mut self, fanout_id: i64) -> Result<()>;
     /// The last number used for an ending stays at least this, whatever is removed.
     fn keep_ended_seq(&mut self, ended_seq: i64) -> Result<()>;
 }

@@ -115,6 +115,11 @@ impl MapBuilder {
         MapBuilder::default()
     }
 
+    /// With room for so many entries, where they are known to be many: growing costs more than the entries.
+    pub fn with_room(entries: usize) -> MapBuilder {
+        MapBuilder(Vec::with_capacity(entries))
+    }
+
     pub fn put(mut self, name: &'static str, value: impl Into<Value>) -> MapBuilder {
         self.0.push((Value::key(name), value.into()));
         self

@@ -24,7 +24,7 @@ pub use attach::AttachFile;
 pub use helpers::{Finish, HandlerSide, pairs_over};
 pub use program::{Program, own_path};
 pub use run::{Outcome, Setup, run};
-pub use say::{heard, say};
+pub use say::{Log, heard, say};
 pub use settle::reported;
 
 /// What this machine calls itself.

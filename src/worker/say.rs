@@ -1,15 +1,15 @@
-//! What a worker tells whoever looks after it, on standard error. Whoever speaks never waits for a reader: a worker whose
-//! log nobody reads keeps its leases. What does not fit is dropped and counted.
+//! What a worker or a server tells whoever looks after it, on standard error. Whoever speaks never waits for a reader: a
+//! worker whose log nobody reads keeps its leases, a server goes on. What does not fit is dropped and counted.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Lines that may wait to be read.
-const LINES_MAX: usize = 1000;
-/// How long the end of a worker waits until its last lines are read.
+const LINES_MAX: usize = 10_000;
+/// How long the end of the program waits until its last lines are read.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 enum Said {
@@ -20,16 +20,40 @@ enum Said {
 
 static LINES: OnceLock<Option<SyncSender<Said>>> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
+static JSON: AtomicBool = AtomicBool::new(false);
 
 /// Tells a line.
 pub fn say(text: &str) {
+    tell(format!("errand: {text}\n"));
+}
+
+/// The log of a server: what is written to it is told, each time a line.
+#[derive(Clone, Copy)]
+pub struct Log {
+    /// How the lines are told of that were left out.
+    pub json: bool,
+}
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        JSON.store(self.json, Ordering::Relaxed);
+        tell(String::from_utf8_lossy(line).into_owned());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn tell(line: String) {
     match LINES.get_or_init(start) {
         Some(lines) => {
-            if lines.try_send(Said::Line(text.to_owned())).is_err() {
+            if lines.try_send(Said::Line(line)).is_err() {
                 DROPPED.fetch_add(1, Ordering::Relaxed);
             }
         }
-        None => write(text),
+        None => write(&line),
     }
 }
 
@@ -58,12 +82,20 @@ fn write_all(said: &Receiver<Said>) {
         }
         match DROPPED.swap(0, Ordering::Relaxed) {
             0 => {}
-            dropped => write(&format!("{dropped} lines were left out here: nobody read them in time")),
+            dropped => write(&left_out(dropped)),
         }
     }
 }
 
-fn write(text: &str) {
+fn left_out(lines: u64) -> String {
+    let text = format!("{lines} lines were left out here: nobody read them in time");
+    match JSON.load(Ordering::Relaxed) {
+        true => format!("{{\"level\":\"WARN\",\"message\":\"{text}\"}}\n"),
+        false => format!("errand: {text}\n"),
+    }
+}
+
+fn write(line: &str) {
     // A log that cannot be written is no reason to stop working.
-    let _ = writeln!(std::io::stderr(), "errand: {text}");
+    let _ = io::stderr().write_all(line.as_bytes());
 }

@@ -1,6 +1,6 @@
 //! Which store is used, and when it is made.
 
-use crate::program::{Place, json, text};
+use crate::program::{Place, json, succeeded, text};
 
 #[test]
 fn a_submission_makes_a_missing_store_and_says_where() {
@@ -79,4 +79,56 @@ fn a_file_that_is_no_store_and_a_folder_that_is_missing_are_clear_errors() {
     }
     let output = place.errand(&["jobs", "create", "--type", "t", "--db", "absent/x.db"]).output().unwrap();
     assert!(!output.status.success());
+}
+
+#[test]
+fn a_folder_that_is_missing_is_told_alike_by_every_command() {
+    let place = Place::new();
+    place.create(&[]);
+    let commands: [&[&str]; 7] = [
+        &["jobs", "create", "--type", "t", "--db", "none/jobs.db"],
+        &["jobs", "list", "--db", "none/jobs.db"],
+        &["check", "--db", "none/jobs.db"],
+        &["serve", "--listen", "127.0.0.1:0", "--db", "none/jobs.db"],
+        &["backup", "--to", "none/jobs.db"],
+        &["restore", "--from", "jobs.db", "--to", "none/jobs.db"],
+        &["bench", "--folder", "none"],
+    ];
+    for command in commands {
+        let error = place.refusal(4, command);
+        let message = error["message"].as_str().expect("a message");
+        assert!(
+            message.starts_with("folder \"") && message.ends_with("none\" does not exist; make it first"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_flag_that_a_command_would_ignore_is_refused_and_not_in_its_help() {
+    let place = Place::new();
+    place.create(&[]);
+    let elsewhere: &[&str] = &["--api=http://127.0.0.1:1", "--api-key=k", "--api-key-file=k"];
+    let commands: [(&[&str], &[&str]); 6] = [
+        (&["bench"], &["--db=x", "--workspace=w"]),
+        (&["restore", "--from", "jobs.db", "--to", "x.db"], &["--db=x", "--workspace=w"]),
+        (&["completions", "bash"], &["--db=x", "--workspace=w"]),
+        (&["check"], &["--workspace=w"]),
+        (&["backup", "--to", "x.db"], &["--workspace=w"]),
+        (&["keys", "bootstrap"], &[]),
+    ];
+    for (command, more) in commands {
+        let help = succeeded(place.errand(&[command, &["--help"]].concat())).stdout;
+        let help = text(&help);
+        for flag in [elsewhere, more].concat() {
+            let name = flag.split('=').next().expect("a flag");
+            for args in [[command, &[flag]].concat(), [&[flag], command].concat()] {
+                let error = place.refusal(2, &args);
+                assert!(error["message"].as_str().is_some_and(|text| text.starts_with(name)), "{args:?}: {error}");
+            }
+            assert!(!help.contains(&format!(" {name} ")), "{command:?}: {help}");
+        }
+    }
+    assert!(!place.path("x.db").exists());
+    succeeded(place.errand(&["check", "--db", "jobs.db"]));
 }

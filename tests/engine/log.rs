@@ -1,10 +1,13 @@
 //! The store's log stays short, whoever reads.
 
 use crate::support::Store;
-use errand::engine::{Class, Engine, LogTold, NewJob, Settings, Submit};
+use errand::engine::{Class, Engine, LogTold, NewJob, Settings, Submit, Work};
 use errand::store::{Sqlite, SqliteOptions};
 use rusqlite::Connection;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
@@ -22,6 +25,14 @@ fn write(engine: &Engine, mib: usize) {
     let jobs = vec![NewJob { payload: Some(payload.into()), ..NewJob::default() }; mib];
     let created = engine.write(Class::Bulk, move |work| work.create_batch(&submit, None, &jobs), |_| {});
     created.expect("nobody else writes").expect("the disk has room");
+}
+
+/// Stores one small job.
+fn small(engine: &Engine) {
+    let submit = Submit { workspace: "default".into(), job_type: "t".into(), ..Submit::default() };
+    let create = move |work: &mut Work| work.create(&submit, &NewJob::default());
+    let created = engine.write_within(Class::Bulk, Duration::from_secs(600), create, |_| {});
+    created.expect("its commit ends").expect("the disk has room");
 }
 
 fn log_bytes(store: &Store) -> u64 {
@@ -57,5 +68,81 @@ fn a_log_that_one_commit_made_long_is_cut_down_by_the_next_ones() {
     assert!(log_bytes(&store) > 90 * MIB);
     write(&engine, 1);
     assert!(log_bytes(&store) <= 64 * MIB, "{}", log_bytes(&store));
+    engine.close();
+}
+
+/// One of two readers who hand over: begins to read a state, tells of it, and reads on until the other has begun after
+/// that. One of them waits for the other's first beginning before its own.
+fn hand_over(store: &Store, tell: &Sender<()>, other: &Receiver<()>, over: &AtomicBool, waits: bool) {
+    let reader = Connection::open(store.path()).expect("the store opens");
+    if waits {
+        let _ = other.recv();
+    }
+    while !over.load(Ordering::Relaxed) {
+        reader.execute_batch("BEGIN; SELECT count(*) FROM job").expect("a state to read");
+        // There is no other any more where both are to end.
+        let _ = tell.send(());
+        let _ = other.recv();
+        reader.execute_batch("COMMIT").expect("it was begun");
+    }
+}
+
+/// Ends the threads of a test, however it ends itself.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_log_is_emptied_though_there_is_never_a_moment_without_a_reader() {
+    let store = Store::new();
+    let engine = engine(&store);
+    write(&engine, 1);
+    let reader = Connection::open(store.path()).expect("the store opens");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM job").expect("a state to read");
+    write(&engine, 80);
+    let ((one, first), (other, second)) = (channel(), channel());
+    let flag = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (store, engine, flag) = (&store, &engine, &flag);
+        let over = Over(flag);
+        scope.spawn(move || hand_over(store, &one, &second, flag, false));
+        scope.spawn(move || hand_over(store, &other, &first, flag, true));
+        scope.spawn(move || (0..5_000).take_while(|_| !flag.load(Ordering::Relaxed)).for_each(|_| small(engine)));
+        drop(reader);
+        let emptied = (0..500).any(|_| {
+            engine.shorten_log(&mut LogTold::default());
+            log_bytes(store) <= 64 * MIB
+        });
+        drop(over);
+        assert!(emptied, "{} bytes", log_bytes(store));
+    });
+    engine.close();
+}
+
+#[test]
+fn commits_move_the_log_into_the_file_now_and_then_also_while_readers_overlap_and_not_each_time() {
+    let store = Store::new();
+    let engine = engine(&store);
+    write(&engine, 1);
+    let mut readers = [(); 2].map(|()| Connection::open(store.path()).expect("the store opens"));
+    let begin = |reader: &Connection| reader.execute_batch("BEGIN; SELECT count(*) FROM job").expect("a state to read");
+    begin(&readers[0]);
+    write(&engine, 40);
+    let moved = || store.path().metadata().and_then(|found| found.modified()).expect("it is there");
+    let before = moved();
+    for _ in 0..20 {
+        begin(&readers[1]);
+        readers[0].execute_batch("COMMIT").expect("it was begun");
+        readers.swap(0, 1);
+        small(&engine);
+    }
+    assert_eq!(moved(), before);
+    write(&engine, 20);
+    assert!(moved() > before);
+    drop(readers);
     engine.close();
 }

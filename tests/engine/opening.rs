@@ -89,8 +89,11 @@ fn a_newer_schema_is_refused() {
 #[test]
 fn a_missing_folder_a_missing_file_and_a_folder_are_told() {
     let store = Store::new();
-    let error = refused(&store.folder().join("none/jobs.db"), true);
-    assert!(error.message.contains("folder") && error.message.contains("none"), "{}", error.message);
+    for create in [true, false] {
+        let error = refused(&store.folder().join("none/jobs.db"), create);
+        assert_eq!(error.code, Code::NotFound);
+        assert!(error.message.ends_with("none\" does not exist; make it first"), "{}", error.message);
+    }
     let error = refused(&store.path(), false);
     assert_eq!(error.code, Code::NotFound);
     assert!(!store.path().exists());
@@ -98,9 +101,8 @@ fn a_missing_folder_a_missing_file_and_a_folder_are_told() {
     assert!(error.message.contains("is not a file"), "{}", error.message);
 }
 
-#[test]
-fn a_migration_waits_for_older_openers_and_then_says_so() {
-    let store = Store::new();
+/// A store as an older program left it, which is open in one.
+fn older(store: &Store) -> std::fs::File {
     store.open().close();
     let connection = rusqlite::Connection::open(store.path()).expect("a database");
     connection.execute_batch("PRAGMA user_version = 0; PRAGMA application_id = 0").expect("an older version");
@@ -110,11 +112,58 @@ fn a_migration_waits_for_older_openers_and_then_says_so() {
     drop(connection);
     let lock = std::fs::File::open(store.folder().join("jobs.db-lock")).expect("the sidecar");
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockShared).expect("an older opener");
+    lock
+}
+
+#[test]
+fn a_migration_waits_for_older_openers_and_then_says_so() {
+    let store = Store::new();
+    let lock = older(&store);
     let error = refused(&store.path(), true);
     assert_eq!(error.code, Code::Unavailable);
     assert!(error.message.contains("older schema"), "{}", error.message);
     drop(lock);
     store.open().close();
+}
+
+#[test]
+fn who_waits_for_one_file_to_open_keeps_nobody_from_another() {
+    let (slow, other) = (Store::new(), Store::new());
+    let lock = older(&slow);
+    let path = slow.path();
+    let (tell, told) = std::sync::mpsc::channel();
+    let opening = std::thread::spawn(move || {
+        let _ = tell.send(false);
+        let opened = api::open(&path, OpenOptions { busy_timeout_ms: 600_000, ..OpenOptions::default() });
+        opened.map(|client| client.close()).expect("it is free at last");
+        let _ = tell.send(true);
+    });
+    assert_eq!(told.recv(), Ok(false));
+    let waiting = slow.folder().join("jobs.db-wal");
+    crate::program::eventually("the first is at the file", || waiting.exists() || told.try_recv().is_ok());
+    other.open().close();
+    assert!(told.try_recv().is_err(), "the first file is opened only when its older program is gone");
+    drop(lock);
+    opening.join().expect("it opens");
+}
+
+#[test]
+fn threads_that_open_one_file_under_several_names_share_one_engine() {
+    let store = Store::new();
+    let link = store.folder().join("link.db");
+    std::os::unix::fs::symlink("jobs.db", &link).expect("a link");
+    store.open().close();
+    let names = [store.path(), link, store.folder().join("./jobs.db")];
+    std::thread::scope(|scope| {
+        for name in names.iter().cycle().take(12) {
+            scope.spawn(move || {
+                let client = api::open(name, OpenOptions::default()).expect("it opens");
+                crate::support::get(&*client, "jobs.create", r#"{:job-type "t"}"#);
+                client.close();
+            });
+        }
+    });
+    assert_eq!(crate::support::get(&*store.open(), "jobs.stats", "{}").get("total"), Some(&12.into()));
 }
 
 #[test]

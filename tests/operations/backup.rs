@@ -25,7 +25,15 @@ fn to(path: PathBuf) -> BackupOptions {
 
 fn back(from: &Path, to: &Path) -> RestoreOptions {
     let (from, to) = (from.to_path_buf(), to.to_path_buf());
-    RestoreOptions { from, to, bytes: None, force: false, unchecked: false, busy_timeout: Duration::from_secs(30) }
+    RestoreOptions {
+        from,
+        to,
+        bytes: None,
+        force: false,
+        take_files: false,
+        unchecked: false,
+        busy_timeout: Duration::from_secs(30),
+    }
 }
 
 fn is_whole(path: &Path) -> bool {
@@ -236,7 +244,63 @@ fn a_restore_needs_a_place_that_nobody_has_open_and_keeps_what_was_there() {
         errand::value::edn::write(&stats)
     };
     assert!(types(&crashed.path()).contains("capped") && !types(&crashed.path()).contains("newer"));
-    assert!(types(Path::new(text(&answer, &["replaced"]))).contains("newer"), "the log went with it");
+    let replaced = text(&answer, &["replaced"]);
+    assert!(types(Path::new(replaced)).contains("newer"), "the log went with it");
+    let again = api::restore(&RestoreOptions { force: true, ..back(&copy, &crashed.path()) }).expect("it is restored");
+    assert_ne!(text(&again, &["replaced"]), replaced);
+    assert!(types(Path::new(replaced)).contains("newer"), "what was replaced first is there still");
+}
+
+/// Stores a file.
+fn put(client: &dyn Client, bytes: &str) -> Result<String, api::Error> {
+    let new = api::NewFile { filename: "a.txt".into(), ..api::NewFile::default() };
+    let stored = client.files()?.put(new, &mut std::io::Cursor::new(bytes.to_owned()))?;
+    Ok(text(&stored, &["uri"]).into())
+}
+
+/// Removes what nobody has any more.
+fn remove(client: &dyn Client, uri: &str) -> Result<Value, api::Error> {
+    get(client, "resources.delete", &format!("{{:uri {uri:?}}}"));
+    ask(client, "jobs.prune", "{}")
+}
+
+#[test]
+fn a_copy_and_a_restored_store_never_remove_the_files_of_the_store_that_was_copied() {
+    let store = Store::new();
+    let named = store.folder().join("named");
+    let resources = Some(named.display().to_string());
+    let client = store.open_with(api::OpenOptions { resources, ..sample::options() });
+    let uri = put(&*client, "bytes").expect("it is stored");
+    let [copy, opened, restored] = ["copy.db", "opened.db", "restored.db"].map(|name| store.folder().join(name));
+    api::backup(&store.path(), &to(copy.clone())).expect("a backup");
+    api::backup(&store.path(), &to(opened.clone())).expect("another");
+    api::restore(&back(&copy, &restored)).expect("it is restored");
+    for (path, own) in [(&restored, true), (&opened, false)] {
+        let other = api::open(path, sample::options()).expect("it opens");
+        let removed = remove(&*other, &uri).map_err(|error| error.message);
+        let is_refused = removed.as_ref().is_err_and(|text| text.contains("belongs to another store"));
+        assert!(if own { removed.is_ok() } else { is_refused }, "{}: {removed:?}", path.display());
+        assert_eq!(put(&*other, "more").is_ok(), own, "{}", path.display());
+        other.close();
+        assert_eq!(std::fs::read_to_string(blob(&named)).expect("they are there"), "bytes");
+    }
+    // Asked for, or in the place of the store itself, the folder goes to the restored one: also while the first is open.
+    let third = store.folder().join("third.db");
+    api::restore(&RestoreOptions { take_files: true, ..back(&copy, &third) }).expect("it is restored");
+    let other = api::open(&third, sample::options()).expect("it opens");
+    let error = remove(&*client, &uri).expect_err("it is another's now");
+    assert!(error.message.contains("belongs to another store"), "{error:?}");
+    put(&*other, "more").expect("it is its own");
+    remove(&*other, &uri).expect("it is its own");
+    other.close();
+    client.close();
+    let answer = api::restore(&RestoreOptions { force: true, ..back(&copy, &store.path()) }).expect("it is restored");
+    assert_eq!(text(&answer, &["files", "path"]), named.display().to_string());
+    let client = store.open_with(sample::options());
+    put(&*client, "other").expect("it is its own");
+    client.close();
+    let replaced = api::open(Path::new(text(&answer, &["replaced"])), sample::options()).expect("it opens");
+    put(&*replaced, "other").expect_err("it was replaced");
 }
 
 #[test]

@@ -132,7 +132,15 @@ fn a_backup_of_an_older_store_is_of_its_schema_and_is_migrated_when_it_is_opened
         api::backup(&store.path(), &options).expect("a backup");
         assert_eq!(version(&copy), index as i64 + 1);
         let (from, to) = (copy, restored.clone());
-        let options = api::RestoreOptions { from, to, bytes: None, force: false, unchecked: false, busy_timeout };
+        let options = api::RestoreOptions {
+            from,
+            to,
+            bytes: None,
+            force: false,
+            take_files: false,
+            unchecked: false,
+            busy_timeout,
+        };
         api::restore(&options).expect("it is restored");
         let client = api::open(&restored, sample::options()).expect("it opens");
         assert_eq!(work(&*client, "review"), 2);

@@ -2,7 +2,7 @@
 
 use super::run::{How, Op, Run};
 use super::world::World;
-use errand::job::Status;
+use errand::job::{Ending, Status};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError};
@@ -16,7 +16,7 @@ fn lease() -> impl Strategy<Value = usize> {
 
 fn how() -> impl Strategy<Value = How> {
     prop_oneof![
-        3 => select(vec![Status::Succeeded, Status::NoChanges, Status::Cancelled]).prop_map(How::Complete),
+        3 => select(Ending::ALL.to_vec()).prop_map(How::Complete),
         3 => (any::<bool>(), proptest::option::of(0..40_000i64)).prop_map(|(r, a)| How::Fail { retryable: r, after_ms: a }),
         1 => Just(How::Release),
     ]

@@ -2,7 +2,7 @@
 //! one job with two workers, over the real rules. Without the fence the same search finds two who completed it.
 //! It does not look at stores or clocks.
 
-use errand::job::{Event, Facts, Status, decide};
+use errand::job::{Ending, Event, Facts, Status, decide};
 use stateright::{Checker, Model, Property};
 use std::collections::BTreeSet;
 
@@ -158,7 +158,7 @@ impl Fenced {
         let right = if self.0 { state.attempt == token } else { true };
         let event = match message {
             Message::Heartbeat(_) => Event::Heartbeat { token: right, lease_ms: None },
-            Message::Complete(_) => Event::Complete { token: right, status: Status::Succeeded },
+            Message::Complete(_) => Event::Complete { token: right, ending: Ending::Succeeded },
         };
         let mut next = state.after(&event)?;
         next.stranger |= !state.is_present(token);

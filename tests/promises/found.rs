@@ -49,7 +49,7 @@ fn a_queued_job_of_a_type_without_workers_takes_no_place_of_a_shared_cap_from_an
     assert!(matches!(take(&mut run, 1), Ok(Answer::Job(..))), "nobody works on the other type");
     assert!(matches!(take(&mut run, 0), Ok(Answer::NoJob)), "one is under lease and one is allowed");
     assert!(matches!(take(&mut run, 1), Ok(Answer::NoJob)), "one is under lease and one is allowed");
-    run.step(&Op::Settle { lease: 0, how: How::Complete(errand::job::Status::Succeeded) })
+    run.step(&Op::Settle { lease: 0, how: How::Complete(errand::job::Ending::Succeeded) })
         .unwrap_or_else(|wrong| panic!("{wrong}"));
     assert!(matches!(take(&mut run, 0), Ok(Answer::Job(..))), "the place is free for either");
     run.finish(2).unwrap_or_else(|wrong| panic!("{wrong}"));

@@ -5,7 +5,7 @@ use super::world::{WORKSPACE, complete, fast_folder, make_store, options};
 use errand::engine::{
     Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Now, Result, Settings, Settle, Submit, Ticket, Waited, Work,
 };
-use errand::job::Status;
+use errand::job::{Ending, Status};
 use errand::store::{self, Rows, Sqlite, Store, Tx};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ pub fn settle(engine: &Engine, (job, token): (String, String), settle: Settle) {
 }
 
 pub fn finish(engine: &Engine, lease: (String, String)) {
-    settle(engine, lease, complete(Status::Succeeded, "done"));
+    settle(engine, lease, complete(Ending::Succeeded, "done"));
 }
 
 /// A claim without a caller's rights and operation ids.

@@ -334,7 +334,7 @@ impl Model {
         }
         let job = self.held(id, token, now)?;
         match settle {
-            Settle::Complete { status, .. } => job.end(*status),
+            Settle::Complete { status, .. } => job.end(status.status()),
             Settle::Fail { retryable, retry_after_ms, .. } => {
                 let delay = retry_after_ms.unwrap_or((1_000 << job.spent.min(20)).min(300_000));
                 job.spent += 1;

@@ -9,7 +9,7 @@ use super::world::{
     self, Answer, Command, TestClock, TestIds, WORKSPACE, complete, fail, fast_folder, make_store, options, try_start,
 };
 use errand::engine::{Bound, Claim, Class, Engine, Error, JobView, NewJob, Result, Submit, Waited, Work, digest};
-use errand::job::Status;
+use errand::job::{Ending, Status};
 use errand::store;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -54,7 +54,7 @@ fn workload() -> Vec<Step> {
         claim("batch"),                                                             // 7
         Step::Do(Command::Create { submit: keyed.clone(), max_attempts: 3 }),       // 8
         claim("a"),                                                                 // 9
-        settle(at(0, 9), complete(Status::Succeeded, "done")),                      // 10
+        settle(at(0, 9), complete(Ending::Succeeded, "done")),                      // 10
         Step::Do(Command::Create { submit: keyed, max_attempts: 3 }),               // 11
         Step::Restart,                                                              // 12
         claim("batch"),                                                             // 13
@@ -67,7 +67,7 @@ fn workload() -> Vec<Step> {
         }), // 17
         Step::Do(Command::Sweep),                                                   // 18
         Step::Do(Command::CancelBatch { batch: "op1-000001".into() }),              // 19
-        settle(at(8, 16), complete(Status::NoChanges, "nothing")),                  // 20
+        settle(at(8, 16), complete(Ending::NoChanges, "nothing")),                  // 20
         Step::DoForOneWhoWaits(
             claim_of("awaited"),
             Command::Create {
@@ -79,7 +79,7 @@ fn workload() -> Vec<Step> {
                 max_attempts: 1,
             },
         ), // 21
-        settle(("op21-000001".into(), "token-op21-000002".into()), complete(Status::Succeeded, "at once")), // 22
+        settle(("op21-000001".into(), "token-op21-000002".into()), complete(Ending::Succeeded, "at once")), // 22
         Step::Look("op6-000001"),
         Step::Restart,
         Step::Look("op0-000001"),
@@ -209,6 +209,7 @@ struct Expected {
     writes: usize,
     reads: usize,
     locks: usize,
+    syncs: usize,
 }
 
 fn expected(durable: bool) -> Expected {
@@ -223,7 +224,14 @@ fn expected(durable: bool) -> Expected {
     bench.engine = None;
     let disk = disk.lock().expect("nobody panics with it");
     assert!(disk.changes > 100 && disk.reads > 0 && disk.locks > 0, "the workload does not go through this disk");
-    Expected { after, changes: disk.changes, writes: disk.writes, reads: disk.reads, locks: disk.locks }
+    Expected {
+        after,
+        changes: disk.changes,
+        writes: disk.writes,
+        reads: disk.reads,
+        locks: disk.locks,
+        syncs: disk.syncs,
+    }
 }
 
 /// The points to break at: each, or about as many as `few`.
@@ -323,6 +331,88 @@ fn survives(fault: Fault, expected: &Expected) {
 fn a_write_sync_or_truncate_that_fails_is_told_and_can_be_done_again() {
     let expected = expected(true);
     points(expected.changes, 80).for_each(|point| survives(Fault::Broken(point), &expected));
+}
+
+/// How the process ends that had a commit fail.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// What was written is there, synced or not.
+    Killed,
+    PowerLost,
+}
+
+/// Runs until a commit fails: whether it is there once the store is opened again. Nothing where none failed.
+fn is_there_after(fault: Fault, end: End, expected: &Expected) -> Option<bool> {
+    let chance = match fault {
+        Fault::Unsynced(at) | Fault::Full(at, _) => at as u64,
+        _ => 1,
+    };
+    let mut bench = Bench::new(fault, chance, true);
+    let steps = workload();
+    // Another program has the store open: the log is not emptied when a failed commit's connection is closed.
+    let other = Connection::open(bench.path()).expect("the store opens");
+    other.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("SQLite knows it");
+    other.query_row("SELECT count(*) FROM job", [], |_| Ok(())).expect("it can be read");
+    let failed = steps.iter().enumerate().find_map(|(number, step)| {
+        bench.clock.advance(1_000);
+        let error = bench.step(number, step).err()?;
+        Some((number, error))
+    });
+    let (number, error) = failed?;
+    let again = fast_folder();
+    let path = match end {
+        End::Killed => {
+            // As the file system has it in that moment; memory that processes share is gone.
+            for name in ["jobs.db", "jobs.db-wal"] {
+                let from = bench.folder.path().join(name);
+                if from.exists() {
+                    std::fs::copy(from, again.path().join(name)).expect("a copy");
+                }
+            }
+            again.path().join("jobs.db")
+        }
+        End::PowerLost => {
+            bench.engine = None;
+            drop(other);
+            disk::lose_power(bench.folder.path());
+            bench.path()
+        }
+    };
+    drop(try_start(&path, options(), bench.clock.clone(), bench.ids.clone()).expect("the store opens"));
+    invariants::assert_integrity(&path);
+    invariants::assert_hold(&path);
+    let found = contents(&path);
+    let (before, after) = (&expected.after[number], &expected.after[number + 1]);
+    let there = found == *after;
+    assert!(there || found == *before, "{fault:?}, {end:?}: step {number} was told {error} and left:\n{found}");
+    assert!(is_unknown(&error) || !there || before == after, "{fault:?}, {end:?}: {error} was told, and it is there");
+    (is_unknown(&error) && before != after).then_some(there)
+}
+
+/// A failed commit has an unknown outcome: whoever is told so finds all of it afterwards, or nothing.
+#[test]
+fn a_commit_that_failed_is_wholly_there_after_a_restart_or_not_at_all() {
+    let expected = expected(true);
+    for end in [End::Killed, End::PowerLost] {
+        let unsynced = points(expected.syncs, 40).map(Fault::Unsynced);
+        let full = points(expected.writes, 60).map(|at| Fault::Full(at, usize::MAX / 2));
+        let mut seen = [[0; 2]; 2];
+        for fault in unsynced.chain(full) {
+            if let Some(there) = is_there_after(fault, end, &expected) {
+                seen[usize::from(matches!(fault, Fault::Full(..)))][usize::from(there)] += 1;
+            }
+        }
+        let [[unsynced_gone, unsynced_there], [full_gone, full_there]] = seen;
+        println!(
+            "{end:?}: commits that failed: not synced {unsynced_there} there and {unsynced_gone} not, \
+             on a full disk {full_there} there and {full_gone} not"
+        );
+        match end {
+            End::Killed => assert!(unsynced_there > 0, "no commit that failed is there"),
+            End::PowerLost => assert!(unsynced_gone > 0, "every commit that failed is there"),
+        }
+        assert!(full_gone > 0, "{end:?}: no commit failed on a full disk");
+    }
 }
 
 /// A store that was being made when the power failed can be made again.

@@ -6,7 +6,7 @@ use super::live::PlainClaim;
 use super::model::Model;
 use super::world::{Answer, Command, WORKSPACE, World, complete, fail, release};
 use errand::engine::{Bound, Claim, JobView, Result, Settle, Submit, Waited, digest};
-use errand::job::Status;
+use errand::job::{Ending, Status};
 use std::sync::mpsc::channel;
 
 /// What may happen. Numbers pick one of what is there already, whatever that is.
@@ -85,7 +85,7 @@ pub enum Op {
 
 #[derive(Clone, Copy, Debug)]
 pub enum How {
-    Complete(Status),
+    Complete(Ending),
     Fail { retryable: bool, after_ms: Option<i64> },
     Release,
 }
@@ -280,7 +280,7 @@ impl Run {
             }
             Op::Stray { lease, job } => {
                 let ((_, token), job) = (pick(&self.leases, *lease)?, pick(&self.jobs, *job)?);
-                Command::Settle { job, token, settle: complete(Status::Succeeded, "of another job") }
+                Command::Settle { job, token, settle: complete(Ending::Succeeded, "of another job") }
             }
             Op::Cancel { job } => Command::Cancel { job: pick(&self.jobs, *job)? },
             Op::CancelBatch { batch } => Command::CancelBatch { batch: pick(&self.batches, *batch)? },
@@ -316,7 +316,7 @@ impl Run {
         let claim = self.command(&op).ok_or("a claim is always possible")?;
         while let Ok(Answer::Job(job, token)) = self.run(&claim)? {
             let token = token.unwrap_or_default();
-            self.run(&Command::Settle { job, token, settle: complete(Status::Succeeded, "at last") })?
+            self.run(&Command::Settle { job, token, settle: complete(Ending::Succeeded, "at last") })?
                 .map_err(|error| format!("a fresh lease could not be settled: {error}"))?;
         }
         Ok(())

@@ -4,7 +4,7 @@
 
 use super::run::{How, Op, Run};
 use super::world::{Answer, Command};
-use errand::job::Status;
+use errand::job::{Ending, Status};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const KINDS: usize = 3;
@@ -141,9 +141,9 @@ impl Simulation {
 
     fn how(&mut self) -> How {
         match self.chance.below(8) {
-            0..3 => How::Complete(Status::Succeeded),
-            3 => How::Complete(Status::NoChanges),
-            4 => How::Complete(Status::Cancelled),
+            0..3 => How::Complete(Ending::Succeeded),
+            3 => How::Complete(Ending::NoChanges),
+            4 => How::Complete(Ending::Cancelled),
             5 => How::Release,
             _ => {
                 let after_ms = self.chance.percent(30).then(|| self.chance.within(0, 7_200_000));

@@ -102,9 +102,10 @@ fn submission(submit: &Submit) -> Map<String, Value> {
 
 fn settling(job: &str, token: &str, settle: &Settle) -> (&'static str, Value) {
     match settle {
-        Settle::Complete { status, summary, .. } => {
-            ("jobs.complete", json!({"jobId": job, "leaseToken": token, "status": status.name(), "summary": summary}))
-        }
+        Settle::Complete { status, summary, .. } => (
+            "jobs.complete",
+            json!({"jobId": job, "leaseToken": token, "status": status.status().name(), "summary": summary}),
+        ),
         Settle::Fail { retryable, retry_after_ms, .. } => (
             "jobs.fail",
             json!({"jobId": job, "leaseToken": token, "code": "broken", "retryable": retryable,

@@ -1,7 +1,7 @@
 //! Every status, event, budget, token, cancel request and lease, against a golden table that is also the README's.
 //! `UPDATE_GOLDEN=1` writes it anew. It does not go through a store: the rules are one pure function.
 
-use errand::job::{Change, Event, Facts, Outcome, Refusal, Status, decide};
+use errand::job::{Change, Ending, Event, Facts, Outcome, Refusal, Status, decide};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ type Setting = [usize; 6];
 
 fn events(token: bool) -> Vec<(&'static str, Event)> {
     let progress = |status| Event::Progress { token, status };
-    let complete = |status| Event::Complete { token, status };
+    let complete = |ending| Event::Complete { token, ending };
     let fail = |retryable, retry_after_ms| Event::Fail { token, retryable, retry_after_ms, jitter: 0 };
     vec![
         ("claim", Event::Claim { lease_ms: LEASE }),
@@ -33,9 +33,9 @@ fn events(token: bool) -> Vec<(&'static str, Event)> {
         ("progress (leased)", progress(Some(Status::Leased))),
         ("progress (started)", progress(Some(Status::Started))),
         ("progress (running)", progress(Some(Status::Running))),
-        ("complete", complete(Status::Succeeded)),
-        ("complete (no_changes)", complete(Status::NoChanges)),
-        ("complete (cancelled)", complete(Status::Cancelled)),
+        ("complete", complete(Ending::Succeeded)),
+        ("complete (no_changes)", complete(Ending::NoChanges)),
+        ("complete (cancelled)", complete(Ending::Cancelled)),
         ("fail", fail(false, None)),
         ("fail (retryable)", fail(true, None)),
         ("fail (retryable, after 7 s)", fail(true, Some(7_000))),

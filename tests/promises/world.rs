@@ -6,7 +6,7 @@ use errand::engine::{
     Claim, Class, Clock, Engine, Error, Ids, JobView, NewJob, Report, Result, Settings, Settle, Submit, Work,
 };
 use errand::http::Server;
-use errand::job::Status;
+use errand::job::{Ending, Status};
 use errand::store::{Sqlite, SqliteOptions};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -347,7 +347,7 @@ fn told(held: errand::engine::Held) -> Answer {
     Answer::Told { cancel, lease_ms: held.lease_remaining_ms }
 }
 
-pub fn complete(status: Status, summary: &str) -> Settle {
+pub fn complete(status: Ending, summary: &str) -> Settle {
     Settle::Complete {
         status,
         summary: Some(summary.into()),

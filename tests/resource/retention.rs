@@ -2,6 +2,7 @@
 
 use crate::support::{Store, ask, at, get, text};
 use errand::api::{Client, Code, NewFile, OpenOptions};
+use errand::job::limits;
 use errand::value::{Value, edn};
 use std::path::Path;
 
@@ -228,4 +229,58 @@ fn bytes_that_a_crash_left_behind_are_removed() {
     let client = store.open_with(OpenOptions { prune_every_ms: 20, ..OpenOptions::default() });
     crate::program::eventually("the orphan is gone", || !folder.join(&orphan).exists());
     assert_eq!(code(&*client, "resources.read", &format!("{{:uri {kept:?}}}")), None);
+}
+
+#[test]
+fn who_closes_in_the_middle_of_pruning_waits_for_one_step_and_not_for_all() {
+    let store = Store::new();
+    let client = store.open();
+    let jobs = "{} ".repeat(10_000);
+    let made = get(&*client, "jobs.batches.create", &format!("{{:job-type \"t\" :jobs [{jobs}]}}"));
+    get(&*client, "jobs.batches.cancel", &format!("{{:batch-id {:?}}}", text(&made, &["batch", "batch-id"])));
+    client.close();
+    let raw = rusqlite::Connection::open(store.path()).expect("the store opens");
+    raw.busy_timeout(std::time::Duration::from_secs(60)).expect("it is an option");
+    let left = || raw.query_row("SELECT count(*) FROM job", [], |row| row.get::<_, i64>(0)).expect("a number");
+    let client = store.open_with(OpenOptions { prune_every_ms: 1, retention_ms: Some(1), ..OpenOptions::default() });
+    crate::program::eventually("it prunes", || left() < 10_000);
+    // The next step waits for this, and who closes does not wait for that for long.
+    raw.execute_batch("BEGIN IMMEDIATE").expect("the writer is free between two steps");
+    let before = left();
+    client.close();
+    raw.execute_batch("ROLLBACK").expect("it was begun");
+    // Another level is refused for as long as the file is open.
+    let again = || OpenOptions { durable: false, prune_every_ms: 3_600_000, ..OpenOptions::default() };
+    crate::program::eventually("the file is let go of", || errand::api::open(&store.path(), again()).is_ok());
+    let removed = before - left();
+    assert!(removed <= limits::PRUNE_JOBS, "{removed} of {before} were removed by an engine that was closed");
+}
+
+#[test]
+fn the_rows_of_a_cap_that_types_share_go_with_the_last_jobs_under_it() {
+    let store = Store::new();
+    let client = store.open();
+    let caps = || {
+        let other = rusqlite::Connection::open(store.path()).expect("the store opens");
+        other.query_row("SELECT count(*) FROM fanout", [], |row| row.get::<_, i64>(0)).expect("a number")
+    };
+    let step = |step: &str, job_type: &str| {
+        let cap = format!(":root-workflow-id \"w\" :fanout-parent-step-id {step:?} :fanout-max-concurrency 1");
+        get(&*client, "jobs.create", &format!("{{:job-type {job_type:?} {cap}}}"));
+    };
+    ["x", "x", "y"].iter().for_each(|job_type| step("s", job_type));
+    step("other", "x");
+    assert_eq!(caps(), 5, "two groups, of two types and of one");
+    (0..2).for_each(|_| work(&*client, "x", |_| {}));
+    work(&*client, "y", |_| {});
+    prune(&*client, "{:older-than 0 :job-type \"y\"}");
+    assert_eq!(caps(), 4, "the group still has the other type");
+    prune(&*client, "{:older-than 0}");
+    assert_eq!(caps(), 2, "a job of the other step is open");
+    work(&*client, "x", |_| {});
+    prune(&*client, "{:older-than 0}");
+    assert_eq!(caps(), 0);
+    step("s", "x");
+    work(&*client, "x", |_| {});
+    assert_eq!(caps(), 2, "a later submission begins it anew");
 }

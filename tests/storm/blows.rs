@@ -1,9 +1,12 @@
 //! Kills and stops, at random from a seed, and when they were.
 
+use super::lateness::Span;
 use super::players::{Player, Role, Stage, Way};
 use super::{Chance, wall_ms};
 use crate::promises::wait;
-use rustix::process::Signal;
+use rustix::process::{Flock, FlockType, Pid, Signal, fcntl_getlk};
+use std::io::BufRead;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub const LEASE: Duration = Duration::from_secs(1);
@@ -17,12 +20,14 @@ pub struct Blows {
     /// Who was killed, whether it was over HTTP, and when by the wall clock.
     pub killed: Vec<(String, Way, i64)>,
     pub kills: usize,
-    /// When a process was stopped, from and to.
-    pub stops: Vec<(i64, i64)>,
+    /// When a process was stopped.
+    pub stops: Vec<Span>,
     /// When a stopped process held the store's lock, so that nobody could write.
-    pub held: Vec<(i64, i64)>,
+    pub held: Vec<Span>,
     /// When the server was stopped: what had been sent to it was taken afterwards.
-    pub mute: Vec<(i64, i64)>,
+    pub mute: Vec<Span>,
+    /// When the machine held up the witness.
+    pub machine: Vec<Span>,
     /// Who ended without being asked to.
     pub fallen: Vec<Role>,
 }
@@ -80,23 +85,18 @@ impl Rage<'_> {
     fn stop(&mut self, number: usize) {
         let player = &self.players[number];
         let (from, began) = (wall_ms(), Instant::now());
-        player.signal(Signal::STOP);
-        let writable = self.is_writable_within(LEASE);
+        player.stop();
+        let holds = writer(&self.stage.place.store()) == Some(player.pid());
         wait(STOP.saturating_sub(began.elapsed()));
         player.signal(Signal::CONT);
-        self.blows.stops.push((from, wall_ms()));
-        if !writable {
-            self.blows.held.push((from, wall_ms()));
+        let span = (from, wall_ms());
+        self.blows.stops.push(span);
+        if holds {
+            self.blows.held.push(span);
         }
         if player.role == Role::Server {
-            self.blows.mute.push((from, wall_ms()));
+            self.blows.mute.push(span);
         }
-    }
-
-    fn is_writable_within(&self, time: Duration) -> bool {
-        let store = rusqlite::Connection::open(self.stage.place.store()).expect("the store opens");
-        store.busy_timeout(time).expect("SQLite knows it");
-        store.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
     }
 
     /// Ends those who submit; the workers go on.
@@ -104,4 +104,25 @@ impl Rage<'_> {
         let workers = |player: &Player| matches!(player.role, Role::Server | Role::Worker(_));
         self.players.retain(workers);
     }
+}
+
+/// Which process has SQLite's lock for writing: byte 120 of the index of its log. This process must have no connection
+/// of its own meanwhile: closing the file here would end its locks.
+fn writer(store: &Path) -> Option<Pid> {
+    let mut index = store.as_os_str().to_owned();
+    index.push("-shm");
+    let index = std::fs::File::open(index).ok()?;
+    let byte = Flock { start: 120, length: 1, ..Flock::from(FlockType::ReadLock) };
+    fcntl_getlk(&index, &byte).expect("the file can have locks")?.pid
+}
+
+#[test]
+fn a_process_in_the_middle_of_a_commit_is_seen_to_be_there() {
+    let place = crate::program::Place::new();
+    let mut holder = super::roles::start("write", &place.store().display().to_string(), "");
+    let mut said = std::io::BufReader::new(holder.stdout.take().expect("it is a pipe")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("said ready")));
+    assert_eq!(writer(&place.store()), Some(Pid::from_child(&holder)));
+    holder.kill().and_then(|()| holder.wait()).expect("it is a child");
+    assert_eq!(writer(&place.store()), None);
 }

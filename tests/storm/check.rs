@@ -1,7 +1,8 @@
 //! The checker: what was said outside the store against what is in it. It does not know what the engine did in between.
 
-use super::blows::{Blows, LEASE, SWEEP};
-use super::players::{Stage, Way};
+use super::blows::Blows;
+use super::lateness::Lateness;
+use super::players::Stage;
 use crate::promises::invariants;
 use crate::support::{at, get};
 use errand::api::{self, Client, OpenOptions};
@@ -24,8 +25,7 @@ pub struct Check {
     stuck: usize,
     doubled: usize,
     wrong: usize,
-    late: usize,
-    slowest_ms: i64,
+    pub lateness: Lateness,
     pub complaints: Vec<String>,
 }
 
@@ -40,8 +40,7 @@ type Job = serde_json::Value;
 
 impl Check {
     pub fn of(stage: &Stage, blows: &Blows, store: Connection) -> Check {
-        let mut check = Check::default();
-        check.recoveries(stage, &store, blows);
+        let mut check = Check { lateness: Lateness::of(stage, &store, blows), ..Check::default() };
         invariants::assert_hold_on(&store);
         drop(store);
         let client = api::open(&stage.place.store(), OpenOptions::default()).expect("the store opens");
@@ -166,6 +165,7 @@ impl Check {
             let right = match payload["do"].as_str() {
                 Some("cancel") => ["succeeded", "cancelled"].contains(&status),
                 Some("fail") => status == "failed",
+                Some("silence") => status == "timed_out",
                 _ => status == "succeeded",
             };
             let outputs = status != "succeeded" || job["result"]["outputs"]["n"] == payload["n"];
@@ -195,62 +195,19 @@ impl Check {
             && read("rows").is_some_and(|read| read["rows"] == rows)
     }
 
-    /// How long it took from the kill of a worker, or the last renewal by its handler, which lives on, to the end of
-    /// each lease that it had. What counts is time in which the store could be written, and for workers over HTTP time
-    /// in which the server could take what they had sent.
-    fn recoveries(&mut self, stage: &Stage, store: &Connection, blows: &Blows) {
-        let sql = "SELECT a.worker_id, claimed_at, ended_at, job_id || '.' || a.attempt
-            FROM job_attempt a JOIN job ON seq = job_seq WHERE outcome = 'lease_expired'";
-        let mut statement = store.prepare(sql).expect("the query is well formed");
-        let read = |row: &rusqlite::Row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, String>(3)?))
-        };
-        let expired = statement.query_map([], read).expect("the query runs");
-        let killed: HashMap<&str, (Way, i64)> =
-            blows.killed.iter().map(|(name, way, at)| (name.as_str(), (*way, *at))).collect();
-        for (worker, claimed_at, ended_at, attempt) in expired.map(|row| row.expect("it is as the schema says")) {
-            let Some((way, killed_at)) = killed.get(worker.as_str()).copied() else { continue };
-            if ended_at < killed_at {
-                continue;
-            }
-            let from = killed_at.max(claimed_at).max(stage.renewed_at(&attempt));
-            let not_ours = if way == Way::Http { &blows.mute[..] } else { &[] };
-            let excused: i64 = blows.held.iter().chain(not_ours).map(|span| overlap(*span, (from, ended_at))).sum();
-            let took = ended_at - from - excused;
-            self.slowest_ms = self.slowest_ms.max(took);
-            if took > (LEASE + SWEEP).as_millis() as i64 {
-                self.late += 1;
-                let stopped = blows.stops.iter().filter(|span| overlap(**span, (from, ended_at)) > 0).count();
-                println!(
-                    "late: a lease of {worker} ({way:?}), killed at {from}, ended {took} ms later, {excused} ms of stops \
-                     not counted; {stopped} stops meanwhile; the machine's load is {}",
-                    load()
-                );
-            }
-        }
-    }
-
     pub fn summary(&self, blows: &Blows) -> String {
         let Check { acknowledged, ended, completed, artifacts, runs, troubles, .. } = self;
-        let Check { lost, stuck, doubled, wrong, slowest_ms, late, .. } = self;
+        let Check { lost, stuck, doubled, wrong, lateness, .. } = self;
         format!(
             "{acknowledged} acknowledged, {} kills, {} stops ({} in the middle of a commit), {runs} runs, {completed} \
              completions and {ended} ends told, {artifacts} artifacts read back, {troubles} calls given up over HTTP; \
-             {lost} lost, {stuck} stuck, {doubled} doubled, {wrong} wrong, slowest recovery {slowest_ms} ms, {late} late",
+             {lost} lost, {stuck} stuck, {doubled} doubled, {wrong} wrong, {}",
             blows.kills,
             blows.stops.len(),
-            blows.held.len()
+            blows.held.len(),
+            lateness.summary(blows)
         )
     }
-}
-
-/// How busy the machine is, in its own words.
-fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
-}
-
-fn overlap(span: (i64, i64), of: (i64, i64)) -> i64 {
-    (span.1.min(of.1) - span.0.max(of.0)).max(0)
 }
 
 fn json(value: &Value) -> Job {

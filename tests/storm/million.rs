@@ -94,7 +94,8 @@ pub fn hold(client: &dyn Client) {
                 }
             });
         }
-        while !end.exists() {
+        // Where the storm itself failed its folder is gone.
+        while !end.exists() && store.exists() {
             wait(Duration::from_millis(20));
         }
         ended.store(true, Ordering::Relaxed);

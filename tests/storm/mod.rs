@@ -6,11 +6,14 @@ mod blows;
 mod check;
 mod descriptors;
 mod full_disk;
+mod lateness;
 mod load;
 mod million;
 mod players;
 mod processes;
 mod roles;
+mod silence;
+mod witness;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,6 +25,11 @@ fn number(name: &str, default: u64) -> u64 {
 /// How long a part goes on: a few seconds where nobody asks for more.
 fn seconds(default: u64) -> u64 {
     number("ERRAND_STORM_S", default)
+}
+
+/// Whether somebody asked for it.
+fn is_long() -> bool {
+    std::env::var_os("ERRAND_STORM_S").is_some()
 }
 
 fn seed() -> u64 {

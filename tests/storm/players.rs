@@ -2,7 +2,7 @@
 
 use super::roles;
 use crate::program::Place;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,8 +16,9 @@ const JVM: &str = "ERRAND_STORM_JVM";
 const HANDLER: &str = r#"echo "$ERRAND_JOB_ID $ERRAND_JOB_ATTEMPT" >>runs.txt
 word() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$ERRAND_JOB_PAYLOAD_FILE"; }
 n=$(word n)
-# What is attached renews the lease, also when the worker is dead: the file says when.
-attach() { errand jobs worker "$@" >/dev/null || exit 75; : >"renewed/$ERRAND_JOB_ID.$ERRAND_JOB_ATTEMPT"; }
+# What is attached renews the lease, also when the worker is dead: a file says when. One that failed may have done so.
+attempt=$ERRAND_JOB_ID.$ERRAND_JOB_ATTEMPT
+attach() { errand jobs worker "$@" >/dev/null || { : >"tried/$attempt"; exit 75; }; : >"renewed/$attempt"; }
 case $(word do) in
 artifacts)
     echo "report of $n" >"$ERRAND_JOB_DIR/report.txt"
@@ -63,6 +64,15 @@ impl Player {
         kill_process(self.pid(), signal).expect("it was not waited for");
     }
 
+    /// Stops it, and waits until it stands still: a thread that is in a call to the system goes on to the call's end,
+    /// and may have the store's lock by then.
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+        // One that has ended by itself stands still too; it is not reaped here.
+        let ways = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.pid()), ways)).expect("it is a child");
+    }
+
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -99,7 +109,9 @@ impl Stage {
         let place = Place::new();
         let handler = place.script("handler.sh", HANDLER);
         std::fs::write(place.path("runs.txt"), "").expect("the folder is ours");
-        std::fs::create_dir(place.path("renewed")).expect("the folder is ours");
+        for folder in ["renewed", "tried"] {
+            std::fs::create_dir(place.path(folder)).expect("the folder is ours");
+        }
         let (hears, heard) = channel();
         Stage { place, handler, url: String::new(), started: 0, hears, heard }
     }

@@ -40,6 +40,7 @@ fn a_process_in_a_role() {
     let name = variable("ERRAND_STORM_NAME").unwrap_or_default();
     match role.as_str() {
         "submit" => submit_for_ever(&*open(&place), &name),
+        "write" => write_for_ever(Path::new(&place)),
         "full disk" => super::full_disk::fill(Path::new(&place)),
         "few descriptors" => super::descriptors::use_up(Path::new(&place)),
         "hold leases" => super::million::hold(&*open(&place)),
@@ -55,6 +56,14 @@ pub fn open(place: &str) -> Arc<dyn Client> {
         false => api::open(Path::new(place), OpenOptions::default()),
     };
     opened.unwrap_or_else(|error| panic!("{place}: {error:?}"))
+}
+
+/// Begins to write, and does not end.
+fn write_for_ever(store: &Path) {
+    let store = rusqlite::Connection::open(store).expect("the store opens");
+    store.execute_batch("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE").expect("SQLite knows it");
+    say("ready");
+    crate::promises::wait(std::time::Duration::MAX);
 }
 
 /// Submits waves of work, cancels some of it and awaits all of it, until this process is killed.

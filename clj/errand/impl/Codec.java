@@ -1,5 +1,6 @@
 package errand.impl;
 
+import clojure.lang.Keyword;
 import java.util.Map;
 
 /**
@@ -37,6 +38,11 @@ public final class Codec {
     static final int SMALL_MAP = 0xe0;
     static final int SMALL_VECTOR = 0xf0;
 
+    /** Messages of step names by the hash of their keyword; an entry is immutable, so threads may race for a place. */
+    private static final Name[] NAMES = new Name[256];
+
+    private record Name(Keyword keyword, byte[] message) {}
+
     private Codec() {}
 
     /** The message of a value; at most 144 MiB of EDN text. */
@@ -51,7 +57,27 @@ public final class Codec {
      * @throws CodecException where EDN cannot hold a part of the value, or a bound is passed
      */
     public static byte[] encode(Object value, Map<String, Long> limits) {
-        return new Encoder(limits).message(value);
+        return Encoder.message(value, limits);
+    }
+
+    /** As {@link #encode(Object, Map)}, lent to one native call, which has to follow. */
+    public static Encoder lend(Object value, Map<String, Long> limits) {
+        return Encoder.of(value, limits);
+    }
+
+    /** The message of a step's name. Those of keywords are kept: most flows have few. */
+    public static byte[] encodeName(Object name) {
+        if (!(name instanceof Keyword)) {
+            return encode(name.toString());
+        }
+        Keyword keyword = (Keyword) name;
+        int place = keyword.hasheq() & NAMES.length - 1;
+        Name known = NAMES[place];
+        if (known == null || known.keyword != keyword) {
+            known = new Name(keyword, encode(keyword.sym.toString()));
+            NAMES[place] = known;
+        }
+        return known.message;
     }
 
     /** The value of the message that begins at {@code from} and ends with the array. */

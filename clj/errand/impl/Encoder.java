@@ -23,12 +23,16 @@ import java.util.Map;
 import java.util.RandomAccess;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
  * Writes one message. The bytes of EDN text are counted on the way, never above the true number, so that what is
  * too large or does not end is refused early; the exact number is the native half's to check.
+ *
+ * <p>An encoder that holds a message lends its bytes to one native call, and is used again after it: what a call costs
+ * on the heap is then what its reply is.
  */
-final class Encoder {
+public final class Encoder {
     /** Above the largest batch, whose size the native half knows better. */
     private static final long MESSAGE_MAX = 144L << 20;
     /** Items of a sequence of unknown length outside the caller's own values. */
@@ -36,6 +40,12 @@ final class Encoder {
     /** The years 0000 to 9999, which {@code #inst} can hold, in milliseconds. */
     private static final long INST_MIN = -719_530L * 86_400_000;
     private static final long INST_MAX = 2_932_897L * 86_400_000 - 1;
+    /** Encoders that are free, one for each of a few threads: a place is empty while its encoder is in use. */
+    private static final AtomicReferenceArray<Encoder> FREE = new AtomicReferenceArray<>(256);
+    /** An encoder whose message was larger is let go. */
+    private static final int KEPT_BYTES = 16 << 10;
+    /** From this size on bytes are added by halves, not doubled: what is set aside in vain is bounded by that. */
+    private static final int LARGE = 1 << 20;
     /** How keywords are written, by their hash; an entry is immutable, so threads may race for a place. */
     private static final Known[] KEYWORDS = new Known[1024];
 
@@ -43,8 +53,8 @@ final class Encoder {
     private static final Object INDEX = new Object();
     private static final Object NOTHING = new Object();
 
-    private final Map<String, Long> limits;
-    private byte[] out = new byte[1024];
+    private Map<String, Long> limits;
+    private byte[] out = new byte[512];
     private int at;
     private long size;
     private long sizeMax = MESSAGE_MAX;
@@ -53,19 +63,56 @@ final class Encoder {
     private int base = -1;
     private Object limitKey;
     private long limit;
-    private final Object[] path = new Object[2 * Codec.DEPTH_MAX + 4];
-    private final int[] indexes = new int[path.length];
+    private Object[] path = new Object[8];
+    private int[] indexes = new int[path.length];
 
     private record Known(Keyword keyword, byte[] bytes, int size) {}
 
-    Encoder(Map<String, Long> limits) {
-        this.limits = limits;
+    private Encoder() {}
+
+    /** An encoder that holds the message of {@code value}; it is to be given to {@link #free} unless this throws. */
+    static Encoder of(Object value, Map<String, Long> limits) {
+        Encoder encoder = FREE.getAndSet(place(), null);
+        if (encoder == null) {
+            encoder = new Encoder();
+        }
+        encoder.limits = limits;
+        encoder.put(Codec.VERSION);
+        encoder.value(value);
+        return encoder;
     }
 
-    byte[] message(Object value) {
-        put(Codec.VERSION);
-        value(value);
-        return Arrays.copyOf(out, at);
+    /** The message of a value. */
+    static byte[] message(Object value, Map<String, Long> limits) {
+        Encoder encoder = of(value, limits);
+        byte[] message = Arrays.copyOf(encoder.out, encoder.at);
+        encoder.free();
+        return message;
+    }
+
+    private static int place() {
+        return (int) Thread.currentThread().getId() & FREE.length() - 1;
+    }
+
+    /** The message, up to {@link #length}. */
+    byte[] bytes() {
+        return out;
+    }
+
+    int length() {
+        return at;
+    }
+
+    /** Ends the use of the message. */
+    void free() {
+        if (out.length <= KEPT_BYTES) {
+            at = 0;
+            size = 0;
+            limits = null;
+            limitKey = null;
+            Arrays.fill(path, null);
+            FREE.set(place(), this);
+        }
     }
 
     private void value(Object x) {
@@ -126,7 +173,10 @@ final class Encoder {
         }
         count(sizeOfMarks);
         put(tag);
-        level++;
+        if (level++ == path.length) {
+            path = Arrays.copyOf(path, 2 * level);
+            indexes = Arrays.copyOf(indexes, 2 * level);
+        }
     }
 
     private int countHere() {
@@ -487,7 +537,8 @@ final class Encoder {
 
     private void ensure(int more) {
         if (out.length - at < more) {
-            out = Arrays.copyOf(out, Math.max(out.length * 2, at + more));
+            int length = out.length < LARGE ? 2 * out.length : out.length + out.length / 2;
+            out = Arrays.copyOf(out, Math.max(length, at + more));
         }
     }
 

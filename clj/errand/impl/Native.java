@@ -67,9 +67,10 @@ public final class Native {
 
     private static native byte[] open0(byte[] options, long ticket);
 
-    private static native byte[] call0(long handle, int command, byte[] args, long ticket, boolean wait);
+    private static native byte[] call0(long handle, int command, byte[] args, int length, long ticket, boolean wait);
 
-    private static native byte[] step0(long handle, byte[] id, byte[] config, long ticket, boolean wait);
+    private static native byte[] step0(
+        long handle, byte[] id, byte[] config, int length, long ticket, boolean wait);
 
     private static native void forget0(long handle, long ticket);
 
@@ -125,19 +126,28 @@ public final class Native {
 
     /** Runs a command, by its index in the description, without waiting. */
     public static Pending call(long handle, int command, byte[] args) {
-        return call(handle, command, args, false);
+        return call(handle, command, args, args.length, false);
+    }
+
+    /** Begins a command; its reply comes later. */
+    public static Pending begin(long handle, int command, Encoder args) {
+        Pending pending = call(handle, command, args.bytes(), args.length(), false);
+        args.free();
+        return pending;
     }
 
     /** Runs a command for a caller who waits for the reply. */
-    public static Pending ask(long handle, int command, byte[] args) {
-        return call(handle, command, args, mayStay());
+    public static Pending ask(long handle, int command, Encoder args) {
+        Pending pending = call(handle, command, args.bytes(), args.length(), mayStay());
+        args.free();
+        return pending;
     }
 
-    private static Pending call(long handle, int command, byte[] args, boolean wait) {
+    private static Pending call(long handle, int command, byte[] args, int length, boolean wait) {
         Pending pending = pending(handle);
         byte[] now;
         try {
-            now = call0(handle, command, args, pending.ticket, wait);
+            now = call0(handle, command, args, length, pending.ticket, wait);
         } catch (Throwable failure) {
             PENDING.remove(pending.ticket);
             throw failure;
@@ -147,19 +157,28 @@ public final class Native {
 
     /** Runs a step of a flow, without waiting; the id is a message too. */
     public static Pending step(long handle, byte[] id, byte[] config) {
-        return step(handle, id, config, false);
+        return step(handle, id, config, config.length, false);
+    }
+
+    /** Begins a step of a flow; its reply comes later. */
+    public static Pending beginStep(long handle, byte[] id, Encoder config) {
+        Pending pending = step(handle, id, config.bytes(), config.length(), false);
+        config.free();
+        return pending;
     }
 
     /** Runs a step of a flow for a caller who waits for the reply. */
-    public static Pending askStep(long handle, byte[] id, byte[] config) {
-        return step(handle, id, config, mayStay());
+    public static Pending askStep(long handle, byte[] id, Encoder config) {
+        Pending pending = step(handle, id, config.bytes(), config.length(), mayStay());
+        config.free();
+        return pending;
     }
 
-    private static Pending step(long handle, byte[] id, byte[] config, boolean wait) {
+    private static Pending step(long handle, byte[] id, byte[] config, int length, boolean wait) {
         Pending pending = pending(handle);
         byte[] now;
         try {
-            now = step0(handle, id, config, pending.ticket, wait);
+            now = step0(handle, id, config, length, pending.ticket, wait);
         } catch (Throwable failure) {
             PENDING.remove(pending.ticket);
             throw failure;

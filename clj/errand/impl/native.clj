@@ -4,11 +4,12 @@
 
   Private: nothing here is promised to callers."
   (:require [clojure.string :as str])
-  (:import [errand.impl Codec CodecException Engine Native OpenFiles OpenFiles$HeldElsewhere Pending Server]
+  (:import [errand.impl Codec CodecException Encoder Engine Native OpenFiles OpenFiles$HeldElsewhere Pending Server]
            [java.io File IOException]
            [java.nio.file InvalidPathException Path Paths]
            [java.time Duration]
            [java.lang System$Logger$Level]
+           [java.util Map]
            [java.util.concurrent CompletableFuture CompletionException Executor]
            [java.util.function BiConsumer BiFunction Consumer]))
 
@@ -95,11 +96,11 @@
 
 (def ^:private limits
   "Bytes of EDN text that each field of caller's data may have, by field name."
-  (delay (into {}
-               (for [command (:commands @table)
-                     field (:fields command)
-                     :when (= "open" (:kind field))]
-                 [(:name field) (long (:max field))]))))
+  (delay (Map/copyOf (into {}
+                           (for [command (:commands @table)
+                                 field (:fields command)
+                                 :when (= "open" (:kind field))]
+                             [(:name field) (long (:max field))])))))
 
 ;; Arguments
 
@@ -115,7 +116,7 @@
   (reduce-kv (fn [out k v]
                (cond
                  (and (keyword? k) (namespace k)) (dissoc out k)
-                 (instance? Duration v) (if (and (keyword? k) (contains? @limits (name k)))
+                 (instance? Duration v) (if (and (keyword? k) (.containsKey ^Map @limits (name k)))
                                           out
                                           (assoc out k (millis v (conj path k))))
                  (and (= :backoff k) (map? v)) (assoc out k (plain v (conj path k)))
@@ -123,24 +124,34 @@
              args
              args))
 
-(defn- encode ^bytes [args what]
+(defn- crossing
+  "Arguments as they are to cross, checked to be a map."
+  [args what]
   (when-not (map? args)
     (throw (invalid (str what " is " (if (nil? args) "nil" (str "a " (.getName (class args)))) "; allowed: a map"))))
-  (let [args (plain args [])]
+  (plain args []))
+
+(defn- encode ^bytes [args what]
+  (let [args (crossing args what)]
     (try (Codec/encode args @limits)
          (catch CodecException e
            (throw (codec-error e))))))
 
-(defn- encode-id ^bytes [step-id]
-  (let [text (cond
-               (string? step-id) step-id
-               (keyword? step-id) (subs (str step-id) 1)
-               (symbol? step-id) (str step-id)
-               :else (throw (invalid (str "step id is " (if (nil? step-id) "nil" (str "a " (.getName (class step-id))))
-                                          "; allowed: a keyword, symbol or string"))))]
-    (try (Codec/encode text {})
+(defn- lend
+  "As `encode`, for the one native call that follows."
+  ^Encoder [args what]
+  (let [args (crossing args what)]
+    (try (Codec/lend args @limits)
          (catch CodecException e
            (throw (codec-error e))))))
+
+(defn- encode-id ^bytes [step-id]
+  (when-not (or (keyword? step-id) (string? step-id) (symbol? step-id))
+    (throw (invalid (str "step id is " (if (nil? step-id) "nil" (str "a " (.getName (class step-id))))
+                         "; allowed: a keyword, symbol or string"))))
+  (try (Codec/encodeName step-id)
+       (catch CodecException e
+         (throw (codec-error e)))))
 
 ;; Calls
 
@@ -159,23 +170,23 @@
       (throw (invalid (str "command \"" command "\" is unknown")))))
 
 (defn- start-call ^Pending [engine command args]
-  (Native/call (.handle (engine! engine)) (int (index-of command)) (encode args "arguments")))
+  (Native/begin (.handle (engine! engine)) (int (index-of command)) (lend args "arguments")))
 
 (defn call
   "Runs a command and gives its data. Throws what the command says no with, and InterruptedException."
   [engine command args]
   (let [index (int (index-of command))]
-    (value (Native/await (Native/ask (.handle (engine! engine)) index (encode args "arguments"))))))
+    (value (Native/await (Native/ask (.handle (engine! engine)) index (lend args "arguments"))))))
 
 (defn- start-step ^Pending [engine step-id config]
   (usable!)
-  (Native/step (.handle (engine! engine)) (encode-id step-id) (encode config "step config")))
+  (Native/beginStep (.handle (engine! engine)) (encode-id step-id) (lend config "step config")))
 
 (defn step
   "Runs a step of a flow and gives the job or batch map."
   [engine step-id config]
   (usable!)
-  (value (Native/await (Native/askStep (.handle (engine! engine)) (encode-id step-id) (encode config "step config")))))
+  (value (Native/await (Native/askStep (.handle (engine! engine)) (encode-id step-id) (lend config "step config")))))
 
 (defn- future-of
   "A future of the reply's value, completed on `executor`; cancelling it gives the call up."

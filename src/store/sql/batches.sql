@@ -17,6 +17,12 @@ UPDATE batch SET status = $2, begun = $3, queued = $4, leased = $5, started = $6
   no_changes = $9, failed = $10, cancelled = $11, timed_out = $12, updated_at = $13, completed_at = $14, ended_seq = $15
 WHERE seq = $1;
 
+-- name: update_batch_counts
+-- Replaces what changes of a batch that keeps its status, and no index with it.
+UPDATE batch SET begun = $2, queued = $3, leased = $4, started = $5, running = $6, succeeded = $7, no_changes = $8,
+  failed = $9, cancelled = $10, timed_out = $11, updated_at = $12
+WHERE seq = $1;
+
 -- name: get_batch_by_id
 -- Reads a batch.
 SELECT {batch_columns} FROM batch WHERE batch_id = $1;
@@ -27,18 +33,20 @@ SELECT {batch_columns} FROM batch WHERE seq = $1;
 
 -- name: list_batches
 -- A page of batches, newest first.
-SELECT {batch_columns} FROM batch
-WHERE workspace_id = $1 AND seq < $2 AND ($4 IS NULL OR status = $4) ORDER BY seq DESC LIMIT $3;
+SELECT {batch_columns} FROM batch WHERE workspace_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3;
+
+-- name: list_batches_by_status
+-- A page of the batches of a status, newest first.
+SELECT {batch_columns} FROM batch WHERE workspace_id = $1 AND status = $4 AND seq < $2 ORDER BY seq DESC LIMIT $3;
 
 -- name: list_batches_by_type
 -- A page of the batches of a type, newest first.
-SELECT {batch_columns} FROM batch
-WHERE workspace_id = $1 AND job_type = $5 AND seq < $2 AND ($4 IS NULL OR status = $4) ORDER BY seq DESC LIMIT $3;
+SELECT {batch_columns} FROM batch WHERE workspace_id = $1 AND job_type = $4 AND seq < $2 ORDER BY seq DESC LIMIT $3;
 
--- name: list_ended_batches
--- A page of the batches that ended so, newest first.
+-- name: list_batches_by_type_and_status
+-- A page of the batches of a type and status, newest first.
 SELECT {batch_columns} FROM batch
-WHERE workspace_id = $1 AND status = $4 AND completed_at IS NOT NULL AND seq < $2 ORDER BY seq DESC LIMIT $3;
+WHERE workspace_id = $1 AND job_type = $5 AND status = $4 AND seq < $2 ORDER BY seq DESC LIMIT $3;
 
 -- name: last_batch_ended
 -- The last ending of a batch.

@@ -37,3 +37,11 @@ DELETE FROM idempotency WHERE workspace_id = $1 AND key = $2 AND id = $3;
 -- name: delete_fanout_by_name
 -- Removes a cap that nothing is under.
 DELETE FROM fanout WHERE workspace_id = $1 AND name = $2 AND used = 0;
+
+-- name: find_job_under
+-- A job that is under a cap, ended or not.
+SELECT seq FROM job WHERE fanout_id = $1 LIMIT 1;
+
+-- name: delete_fanout
+-- Removes a cap that nothing is under.
+DELETE FROM fanout WHERE fanout_id = $1 AND used = 0;

@@ -229,6 +229,10 @@ DELETE FROM upload WHERE session_id = $1;
 -- Reads a fact about the store.
 SELECT value FROM meta WHERE name = $1;
 
+-- name: delete_meta
+-- Forgets a fact about the store.
+DELETE FROM meta WHERE name = $1;
+
 -- name: put_meta
 -- Stores or replaces a fact about the store.
 INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value;

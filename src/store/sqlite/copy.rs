@@ -28,8 +28,8 @@ pub struct Copied {
 
 impl Reading {
     /// Writes the store as it is now into a private file beside `target`, durably. In the copy every lease counts as
-    /// renewed at its next opening, whatever the host.
-    pub fn copy(&self, target: &Path) -> Result<Copied> {
+    /// renewed at its next opening, whatever the host, and these facts about the store are others or none.
+    pub fn copy(&self, target: &Path, facts: &[(&str, Option<&str>)]) -> Result<Copied> {
         let target = self.target(target)?;
         remove_left_behind(&target);
         let partial = sidecar(&target, &format!("-partial-{:08x}", std::process::id() ^ nanos()));
@@ -40,7 +40,7 @@ impl Reading {
         let copied = Copied { partial, target };
         let name = copied.partial.to_str().ok_or_else(|| Error::Unusable("path of the copy is not text".into()))?;
         let written = self.waiting(|connection| connection.execute(sql::COPY_INTO, [name]).map(|_| ()));
-        let settled = written.and_then(|()| forget_boot(&copied.partial));
+        let settled = written.and_then(|()| make_another(&copied.partial, facts));
         settled.map_err(|cause| failed(cause.to_string()))?;
         let synced = File::open(&copied.partial).and_then(|file| file.sync_all());
         synced.map_err(|cause| failed(cause.to_string()))?;
@@ -49,7 +49,7 @@ impl Reading {
 
     /// The absolute path of a copy; refuses the store itself and what belongs to it.
     fn target(&self, target: &Path) -> Result<PathBuf> {
-        let target = absolute(target, false)?;
+        let target = absolute(target)?;
         let own = BESIDE.iter().any(|ending| sidecar(self.path(), ending) == target);
         let same = identity(&target).is_ok_and(|found| identity(self.path()).is_ok_and(|own| own == found));
         if own || same || target == self.path() {
@@ -121,7 +121,7 @@ pub struct Vacant {
 impl Vacant {
     /// Takes the place at `target`; where a database is there already only with `replace`.
     pub fn take(target: &Path, replace: bool) -> Result<Vacant> {
-        let target = absolute(target, false)?;
+        let target = absolute(target)?;
         on_one_machine(&target)?;
         if target.exists() && !replace {
             return Err(exists(&target));
@@ -133,24 +133,27 @@ impl Vacant {
         }
     }
 
-    /// Puts a copy in the place. What was there is moved aside with its log; gives where it is.
+    /// Puts a copy in the place. What was there is moved aside with its log, beside what was before; gives where it is.
     pub fn fill(self, copied: Copied) -> Result<Option<PathBuf>> {
-        let aside = sidecar(&self.target, "-replaced");
+        let aside = self.free_name();
         let failed = |cause: std::io::Error| not_placed(&self.target, &cause);
         // First the database: where this ends in the middle nothing stands in the place, and nothing is lost.
         let moved = move_if_there(&self.target, &aside).map_err(failed)?;
         for ending in ["-wal", "-journal"] {
-            let log = sidecar(&aside, ending);
-            if moved {
-                // An older one's.
-                remove_if_there(&log).map_err(failed)?;
-            }
-            move_if_there(&sidecar(&self.target, ending), &log).map_err(failed)?;
+            move_if_there(&sidecar(&self.target, ending), &sidecar(&aside, ending)).map_err(failed)?;
         }
         remove_if_there(&sidecar(&self.target, "-shm")).map_err(failed)?;
         sync_folder(&self.target).map_err(failed)?;
         copied.place(true)?;
         Ok(moved.then_some(aside))
+    }
+
+    /// A name at which neither a database is nor a log, which SQLite would take for a part of what comes there.
+    fn free_name(&self) -> PathBuf {
+        let ending = |number| if number == 1 { "-replaced".into() } else { format!("-replaced-{number}") };
+        let is_free = |name: &PathBuf| ["", "-wal", "-journal"].iter().all(|end| !sidecar(name, end).exists());
+        let mut names = (1..).map(|number| sidecar(&self.target, &ending(number)));
+        names.find(is_free).unwrap_or_else(|| unreachable!("numbers do not end"))
     }
 }
 
@@ -185,13 +188,21 @@ fn nanos() -> u32 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos())
 }
 
-fn forget_boot(path: &Path) -> Result<()> {
+/// Changes what the copy knows of itself.
+fn make_another(path: &Path, facts: &[(&str, Option<&str>)]) -> Result<()> {
     let changed = (|| {
         let copy = Connection::open(path)?;
         copy.pragma_update(None, "journal_mode", "memory")?;
-        copy.execute(sql::FORGET_BOOT, [])
+        copy.execute(sql::FORGET_BOOT, [])?;
+        facts.iter().try_for_each(|(name, value)| {
+            let changed = match value {
+                Some(value) => copy.execute(sql::PUT_META, [name, value]),
+                None => copy.execute(sql::DELETE_META, [name]),
+            };
+            changed.map(|_| ())
+        })
     })();
-    changed.map(|_| ()).map_err(error)
+    changed.map_err(error)
 }
 
 /// Removes copies to the same place that were never finished, and are not under way.

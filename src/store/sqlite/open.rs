@@ -17,10 +17,6 @@ use std::time::{Duration, Instant};
 /// "ERND": marks a SQLite file as ours.
 const APPLICATION_ID: i32 = 0x4552_4e44;
 
-/// Pages of the WAL after which a commit moves them into the file: 16 MiB. A page that many commits changed is moved
-/// once, so fewer and larger moves are cheaper.
-const CHECKPOINT_PAGES: i64 = 4_000;
-
 /// What a WAL that was longer is cut down to, once it is begun anew.
 const LOG_BYTES_KEPT: i64 = 64 << 20;
 
@@ -40,7 +36,7 @@ pub struct OpenFile {
 
 /// Opens the file at `path` for as long as the result lives.
 pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
-    let path = absolute(path, options.create)?;
+    let path = absolute(path)?;
     on_one_machine(&path)?;
     make_if_missing(&path, options.create)?;
     allowed(&path)?;
@@ -135,6 +131,7 @@ fn bare(path: &Path, options: SqliteOptions) -> Result<Connection> {
     };
     let mut connection = opened.map_err(|cause| unusable(path, cause))?;
     connection.busy_handler(Some(super::on_busy)).map_err(error)?;
+    super::log::move_at_times(&mut connection).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
@@ -156,7 +153,6 @@ fn settle(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
     connection.pragma_update(None, "fullfsync", durable)?;
     // One plan for a statement, whatever is bound to it: else SQLite prepares some of them anew for every call.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
@@ -176,23 +172,26 @@ pub(super) fn on_one_machine(_path: &Path) -> Result<()> {
 
 /// The path of a database that is there, with its folder resolved.
 pub(super) fn existing(path: &Path) -> Result<PathBuf> {
-    let path = absolute(path, false)?;
+    let path = absolute(path)?;
     make_if_missing(&path, false)?;
     Ok(path)
 }
 
 /// The path with its folder resolved, so that one file has one name.
-pub(super) fn absolute(path: &Path, create: bool) -> Result<PathBuf> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
     let Some(name) = path.file_name() else {
-        return Err(Error::Unusable(format!("database \"{}\" is not the path of a file", path.display())));
+        return Err(Error::Unusable(format!("\"{}\" is not the path of a file", path.display())));
     };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
     };
     let folder = folder.canonicalize().map_err(|cause| {
-        let text = format!("folder \"{}\" of the database cannot be used: {cause}", folder.display());
-        if cause.kind() == ErrorKind::NotFound && !create { Error::Missing(text) } else { Error::Unusable(text) }
+        let folder = folder.display();
+        match cause.kind() {
+            ErrorKind::NotFound => Error::Missing(format!("folder \"{folder}\" does not exist; make it first")),
+            _ => Error::Unusable(format!("folder \"{folder}\" cannot be used: {cause}")),
+        }
     })?;
     // A link to a database is that database.
     Ok(folder.join(name).canonicalize().unwrap_or_else(|_| folder.join(name)))

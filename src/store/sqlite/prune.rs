@@ -29,6 +29,10 @@ impl PruneRows for Session {
     ) -> Result<Vec<i64>> {
         self.all(sql::LIST_PRUNABLE_BATCHES, params![job_type, completed_at, limit, workspace], |row| row.get(0))
     }
+
+    fn has_jobs_under(&mut self, fanout_id: i64) -> Result<bool> {
+        Ok(self.one(sql::FIND_JOB_UNDER, [fanout_id], |_| Ok(()))?.is_some())
+    }
 }
 
 impl PruneTx for Session {
@@ -48,6 +52,10 @@ impl PruneTx for Session {
         }
         self.run(sql::DELETE_FANOUT_BY_NAME, [&batch.workspace_id, fanout])?;
         self.run(sql::DELETE_BATCH, [batch.seq]).map(|_| ())
+    }
+
+    fn delete_fanout(&mut self, fanout_id: i64) -> Result<()> {
+        self.run(sql::DELETE_FANOUT, [fanout_id]).map(|_| ())
     }
 
     fn keep_ended_seq(&mut self, ended_seq: i64) -> Result<()> {

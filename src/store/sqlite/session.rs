@@ -171,13 +171,18 @@ impl Rows for Session {
 
     fn list_batches(&mut self, page: &Page) -> Result<Vec<Batch>> {
         let Page { workspace_id, job_type, status, before, limit, batch_seq: _ } = *page;
-        let ended = status.and_then(BatchStatus::from_name).is_some_and(BatchStatus::is_terminal);
-        match job_type {
-            Some(_) => {
-                self.all(sql::LIST_BATCHES_BY_TYPE, params![workspace_id, before, limit, status, job_type], batch)
+        match (job_type, status) {
+            (None, None) => self.all(sql::LIST_BATCHES, params![workspace_id, before, limit], batch),
+            (None, Some(_)) => {
+                self.all(sql::LIST_BATCHES_BY_STATUS, params![workspace_id, before, limit, status], batch)
             }
-            None if ended => self.all(sql::LIST_ENDED_BATCHES, params![workspace_id, before, limit, status], batch),
-            None => self.all(sql::LIST_BATCHES, params![workspace_id, before, limit, status], batch),
+            (Some(_), None) => {
+                self.all(sql::LIST_BATCHES_BY_TYPE, params![workspace_id, before, limit, job_type], batch)
+            }
+            (Some(_), Some(_)) => {
+                let params = params![workspace_id, before, limit, status, job_type];
+                self.all(sql::LIST_BATCHES_BY_TYPE_AND_STATUS, params, batch)
+            }
         }
     }
 
@@ -471,6 +476,28 @@ impl Tx for Session {
                 batch.updated_at,
                 batch.completed_at,
                 batch.ended_seq
+            ],
+        )
+        .map(|_| ())
+    }
+
+    fn update_batch_counts(&mut self, batch: &Batch) -> Result<()> {
+        let [queued, leased, started, running, succeeded, no_changes, failed, cancelled, timed_out] = batch.counts.0;
+        self.run(
+            sql::UPDATE_BATCH_COUNTS,
+            params![
+                batch.seq,
+                batch.begun,
+                queued,
+                leased,
+                started,
+                running,
+                succeeded,
+                no_changes,
+                failed,
+                cancelled,
+                timed_out,
+                batch.updated_at
             ],
         )
         .map(|_| ())

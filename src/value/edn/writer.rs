@@ -4,6 +4,9 @@ use crate::value::stream::{Scalar, Shape, Sink, Wrong};
 use crate::value::{DEPTH_MAX, instant, keys};
 use std::fmt::Write;
 
+/// Bytes that a text has room for at first, so that a small one does not grow.
+const ROOM: usize = 128;
+
 /// The text of one value, in the making.
 pub(in crate::value) struct TextWriter {
     out: String,
@@ -35,7 +38,7 @@ impl TextWriter {
     /// For a value that was checked before.
     pub fn plain() -> TextWriter {
         TextWriter {
-            out: String::new(),
+            out: String::with_capacity(ROOM),
             frames: Vec::new(),
             keys: Vec::new(),
             checks: false,

@@ -1,7 +1,7 @@
 (ns errand.jni-check
   "What is done to the boundary in a JVM that checks every JNI call (`-Xcheck:jni`) and has a small heap. `ERRAND_PANIC`
-  names the entries that are to panic, each once in our own code and once outside of it; `jni-test` starts this and
-  reads what it prints. It does not use clojure.test: what is wrong is thrown."
+  names the entries that are to panic, each once in our own code and once outside of it, in a library for debugging;
+  `jni-test` starts this and reads what it prints. It does not use clojure.test: what is wrong is thrown."
   (:require [errand.core :as errand]
             [errand.fixtures :as fixtures :refer [code ended? thrown within]]
             [errand.flow :as flow])
@@ -146,15 +146,21 @@
         (require 'errand.impl.native 'errand.impl.run 'errand.core 'errand.flow 'errand.worker :reload)
         (check (= job-id (:job-id (flow/step :job :g {:op :get :job-id job-id}))))))))
 
-(defn -main []
+(def parts
+  [["panics" panics-at-every-entry]
+   ["closed" use-after-close]
+   ["closing" closing-while-awaiting]
+   ["threads" two-hundred-threads]
+   ["loaders" loaders-and-reload]
+   ["memory" replies-that-do-not-fit]])
+
+(defn -main
+  "Runs the parts that are named."
+  [& names]
   (let [folder (fixtures/folder)]
     (try
-      (doseq [[name part] [["panics" panics-at-every-entry]
-                           ["closed" use-after-close]
-                           ["closing" closing-while-awaiting]
-                           ["threads" two-hundred-threads]
-                           ["loaders" loaders-and-reload]
-                           ["memory" replies-that-do-not-fit]]]
+      (doseq [[name part] parts
+              :when (some #{name} names)]
         (let [begun (System/nanoTime)]
           (part folder)
           (println "passed" name (quot (- (System/nanoTime) begun) 1000000) "ms")))
