@@ -5,7 +5,7 @@ use super::clock::{Clock, Ids, Now};
 use super::error::{Error, Result};
 use super::group::Writer;
 use super::operation::{Queued, guarded, queued, seated, settle_all};
-use super::seat::Seat;
+use super::seat::{Seat, Sleepers};
 use super::work::{News, Work};
 use crate::store::{self, Patience, Store, Tx};
 use std::collections::VecDeque;
@@ -276,8 +276,9 @@ impl Committer {
             tx.rollback();
         }
         let (value, news) = done?;
-        let sleepers = Arc::default();
+        let sleepers = Arc::<Sleepers>::default();
         joined.iter().for_each(|operation| operation.alert(&sleepers));
+        sleepers.wake();
         tx.commit()?;
         Ok((value, news))
     }
