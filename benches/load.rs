@@ -5,8 +5,8 @@ use crate::raw::PAYLOAD;
 use errand::api::{self, Client, Names, OpenOptions};
 use errand::value::{MapBuilder, Value, edn};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 pub fn open(path: &Path, full: bool) -> Arc<dyn Client> {
@@ -125,6 +125,38 @@ fn done(client: &dyn Client, job_type: &str) -> i64 {
 
 pub fn text(map: &Value, key: &str) -> String {
     map.get(key).and_then(Value::as_str).unwrap_or_else(|| panic!("no :{key} in {}", edn::write(map))).to_string()
+}
+
+/// How long it takes until a thread that sleeps goes on, once another wakes it.
+pub fn wakes(times: usize) -> Timed {
+    let (begun, over) = (Instant::now(), AtomicBool::new(false));
+    let (woken_at, woken) = (AtomicI64::new(0), mpsc::channel());
+    let took = std::thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            while !over.load(Ordering::Acquire) {
+                std::thread::park();
+                let at = woken_at.swap(0, Ordering::AcqRel);
+                if at != 0 {
+                    woken.0.send(Duration::from_nanos((shared_ns() - at).max(0) as u64)).expect("somebody counts");
+                }
+            }
+        });
+        let wake = |_| {
+            // As long as a commit takes: the sleeper really sleeps by then.
+            let until = Instant::now() + Duration::from_micros(150);
+            while Instant::now() < until {
+                std::hint::spin_loop();
+            }
+            woken_at.store(shared_ns(), Ordering::Release);
+            sleeper.thread().unpark();
+            woken.1.recv().expect("the sleeper says when it was woken")
+        };
+        let took: Vec<_> = (0..times).map(wake).collect();
+        over.store(true, Ordering::Release);
+        sleeper.thread().unpark();
+        took
+    });
+    Timed::of(took, begun.elapsed())
 }
 
 /// Nanoseconds of a clock that all processes of the host share.

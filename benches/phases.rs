@@ -297,6 +297,11 @@ impl Bench {
                 let begun = Instant::now();
                 let commit = Timed::of(raw.submits("t", self.time / 2), begun.elapsed());
                 figures.add(format!("commit {place}"), commit.percentile(0.5));
+                if !outside {
+                    let begun = Instant::now();
+                    figures.add("two commits", Timed::of(raw.trips("trip", TRIPS), begun.elapsed()).percentile(0.5));
+                    figures.add("wake", load::wakes(TRIPS).percentile(0.5));
+                }
                 let (pickup, whole) = match outside {
                     true => trips_outside(&client, &path),
                     false => trips_inside(&client),
@@ -304,6 +309,20 @@ impl Bench {
                 figures.add(format!("pickup {place}"), pickup.percentile(0.5));
                 figures.add(format!("whole {place}"), whole.percentile(0.5));
                 figures.add(format!("p99 {place}"), whole.percentile(0.99));
+            }
+            if !outside {
+                let limit = || Limit {
+                    what: "raw commit, p50".into(),
+                    rounds: figures.of(&format!("commit {place}")),
+                    bar: None,
+                };
+                let rows = [
+                    ("two commits", "raw rusqlite, the two commits of a round trip on one thread, p50"),
+                    ("wake", "a thread is woken by another, p50"),
+                ];
+                for (name, what) in rows {
+                    self.row("D round trip", what, "µs", figures.of(name), Some(limit()));
+                }
             }
             let more = if outside { 1000.0 } else { 0.0 };
             for (figure, name, commits) in [("pickup", "pickup", 1.0), ("whole", "await round trip", 3.0)] {

@@ -151,6 +151,34 @@ impl Raw {
         true
     }
 
+    /// Round trips of one job each, in the two commits that one in a process takes: submitted and claimed, completed.
+    /// One thread does it all, so nobody waits to be woken.
+    pub fn trips(&self, job_type: &str, times: usize) -> Vec<Duration> {
+        let none = Option::<i64>::None;
+        let trip = |_| {
+            let begun = Instant::now();
+            let mut claimed = None;
+            self.transaction(|| {
+                self.insert(job_type, None);
+                claimed = self.read("find_claimable", params!["default", job_type, i64::MAX, 1]);
+                claimed.into_iter().for_each(|seq| self.claim(seq));
+                self.run("add_count", params!["default", job_type, "leased", 1]);
+            });
+            let seq = claimed.expect("the job that was just submitted");
+            self.transaction(|| {
+                let last = self.read("last_job_ended", []).unwrap_or(0);
+                self.complete(seq, last + 1);
+                self.run("put_outcome", params![seq, none, "\"1700000000000000\"", none, none, none]);
+                self.moved(job_type, "leased", "succeeded", 1);
+            });
+            for name in ["get_job_by_seq", "get_body", "get_outcome"] {
+                self.read(name, [seq]);
+            }
+            begun.elapsed()
+        };
+        (0..times).map(trip).collect()
+    }
+
     fn claim(&self, seq: i64) {
         let (now, none) = (1_700_000_000_001i64, Option::<i64>::None);
         let token = Uuid::new_v4().simple().to_string();
