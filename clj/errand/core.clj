@@ -8,7 +8,8 @@
 
   Engines. Every function takes an engine as its first argument, or none: then it uses `*engine*` where that is bound
   or set, else the ambient engine, which is opened on first use from the system property errand.db, the environment
-  variables ERRAND_DB, ERRAND_API_URL or BREYTA_API_URL, or ./errand.db. `open` opens one of your own, for `with-open`.
+  variables ERRAND_DB, ERRAND_API_URL or BREYTA_API_URL, or ./errand.db; its workspace is ERRAND_WORKSPACE
+  or BREYTA_WORKSPACE. `open` opens one of your own, for `with-open`.
   Requiring this namespace opens nothing, starts no thread and loads no native code.
 
   An engine is a SQLite database in this process, or a control plane (`errand serve`) at an http address: the same
@@ -78,11 +79,9 @@
 (defn- ambient-options [place]
   (let [workspace (env "ERRAND_WORKSPACE" "BREYTA_WORKSPACE")
         api-key (env "ERRAND_API_KEY" "BREYTA_API_KEY" "BREYTA_TOKEN")]
-    (if (native/url? place)
-      (cond-> {}
-        workspace (assoc :workspace workspace)
-        api-key (assoc :api-key api-key))
-      {})))
+    (cond-> {}
+      workspace (assoc :workspace workspace)
+      (and api-key (native/url? place)) (assoc :api-key api-key))))
 
 (defn- ambient-engine
   "The ambient engine; opened where it never was, or where it was closed and `again?` is true."
@@ -140,8 +139,8 @@
   A control plane is not spoken to before the first call. Proxies and certificates are those of HTTPS_PROXY and
   SSL_CERT_FILE.
 
-  Throws :invalid-argument for bad options, a missing folder, or a file that is no database of Errand's; :not-found
-  for a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when
+  Throws :invalid-argument for bad options, or a file that is no database of Errand's; :not-found for a missing
+  folder, or a missing file that is not to be made; :unavailable when the file cannot be read or written; :refused when
   another copy of the native library in this JVM has it open."
   (^Engine [] (ambient-engine true))
   (^Engine [place] (open place {}))
@@ -623,7 +622,7 @@
   Gives the artifact; `table-query` reads the rows. New fields are added as rows have them.
 
     :label          required
-    :rows           required; 1 to 10000 maps
+    :rows           required; 1 to 10000 maps, at most 16 MiB together
     :table          name of the table among the job's; the label when absent
     :write-mode     \"append\" (default), or \"upsert\": a row with the same key fields gets the new row's fields
     :key-fields     what an upsert finds a row by
@@ -752,7 +751,7 @@
 (defn ^{:errand/command "jobs.prune"} prune!
   "Removes jobs, whole batches and their resources that ended longer ago than they are kept.
 
-  An open engine does this by itself every minute. Gives {:jobs n :batches n :resources n}.
+  An open engine does this by itself, every minute where its :prune-every says nothing else. Gives {:jobs n :batches n :resources n}.
 
     :older-than   how long ago, as a duration; as they are kept (see `retention!`) when absent
     :job-type     only this type"

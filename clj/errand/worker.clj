@@ -19,8 +19,8 @@
     a throw        the job fails with the exception's message, and System.Logger \"errand\" is told; :errand/code of its ex-data is the failure's code
                    (default \"handler_failed\"), the rest of it stands in the failure's :details
 
-  A failure is final even where :max-attempts is not used up, unless ex-data has :errand/retryable true;
-  :errand/retry-after, a duration, says when. Attempts are for workers that are lost.
+  A failure is final even where :max-attempts is not used up, unless the result has :retryable true or ex-data has
+  :errand/retryable true; :errand/retry-after in ex-data, a duration, says when. Attempts are for workers that are lost.
 
   Leases are renewed while the handler runs. When its job is cancelled, or the lease is lost nevertheless, the
   handler's thread is interrupted. After a cancel, a throw or nil ends the job as \"cancelled\", a map is still taken as
@@ -367,7 +367,7 @@
   `handler` is a function or a var; see the namespace for what its result means. Options:
 
     :job-type        required
-    :concurrency     how many jobs at once; default 1
+    :concurrency     how many jobs at once, 1 to 10000; default 1
     :labels          facts about the worker, {\"name\" \"value\"}, recorded on its jobs
     :worker-id       default host name and process id
     :lease-duration  1s to 24h, default \"2m\": after so long without a heartbeat the job goes to another worker

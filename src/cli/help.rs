@@ -60,7 +60,7 @@ idempotency keys and lease tokens are those of the backup; every lease in it cou
 run go on with their jobs, and the jobs of others are claimed again when their leases are over.
 
 Its files are put beside it. A folder or bucket that was named for the files of the store that was backed up is that store's: \
-the restored one gets it where it takes that one's place, or with --take-files.";
+the restored one gets it where it takes that one's place, or with --take-files. A copy whose files are in a bucket is refused otherwise.";
 
 pub const SERVE: &str = "\
 Serve the store to programs on other machines, over HTTP.

@@ -93,6 +93,8 @@
       (is (= [(str "#<errand engine " (plane/url plane) ", workspace reviews>") "ambient"]
              (edn/read-string (run "jvm-url" (str "BREYTA_API_URL=" (plane/url plane)) "BREYTA_WORKSPACE=reviews"))))
       (is (str/includes? (run "jvm-db" "ERRAND_DB=ambient.db" (str "BREYTA_API_URL=" (plane/url plane))) "ambient.db, workspace"))
+      (is (str/includes? (run "jvm-workspace" "ERRAND_DB=ambient.db" "ERRAND_WORKSPACE=reviews")
+                         "ambient.db, workspace reviews"))
       (is (= "" (run "jvm-both" "ERRAND_DB=ambient.db" (str "ERRAND_API_URL=" (plane/url plane)))))
       (is (str/includes? (slurp (io/file folder "jvm-both.err")) "ERRAND_DB and ERRAND_API_URL are both given")))))
 
