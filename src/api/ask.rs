@@ -66,6 +66,9 @@ impl Drop for Told {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         place.get_or_insert_with(|| Err(Error::new(Code::Closed, "engine was closed")));
         drop(place);
-        self.caller.unpark();
+        // Who tells itself does not sleep.
+        if self.caller.id() != std::thread::current().id() {
+            self.caller.unpark();
+        }
     }
 }

@@ -108,7 +108,7 @@ impl Committer {
             return None;
         }
         let seat = Seat::take(done);
-        self.push(class, seated(op, seat.clone()));
+        self.push(seated(class, op, seat.clone()));
         seat.wait(patience)
     }
 
@@ -119,16 +119,16 @@ impl Committer {
         op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
         done: impl FnOnce(Result<T>) + Send + 'static,
     ) {
-        self.push(class, queued(op, done));
+        self.push(queued(class, op, done));
     }
 
-    fn push(self: &Arc<Committer>, class: Class, operation: Box<dyn Queued>) {
+    fn push(self: &Arc<Committer>, operation: Box<dyn Queued>) {
         let mut queue = self.queue();
         if queue.closed {
             drop(queue);
             return settle_all(vec![operation], Some(&Error::Closed));
         }
-        match class {
+        match operation.class() {
             Class::Urgent => queue.urgent.push_back(operation),
             Class::Bulk => queue.bulk.push_back(operation),
         }

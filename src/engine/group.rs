@@ -1,7 +1,7 @@
 //! The writer's thread: operations that wait share a commit, one after the other, also with those that come while their
 //! rows are written. It does not know what the operations do.
 
-use super::commit::{Committer, forget_broken};
+use super::commit::{Class, Committer, forget_broken};
 use super::error::{Error, Result};
 use super::operation::{Queued, settle_all};
 use super::work::{News, Work};
@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 /// A group of so many operations takes no more.
 const GROUP_MAX: usize = 1024;
-/// Nor one that is so old: what was not run yet has another commit.
+/// Nor one that is so old: other processes wait for the file.
+const GROWTH_TIME: Duration = Duration::from_millis(5);
+/// What was not run by then has another commit.
 const GROUP_TIME: Duration = Duration::from_millis(20);
 /// How long a group stays open for the callers of the last one to come back, where they are not there yet.
 const GATHER: Duration = Duration::from_micros(200);
@@ -54,7 +56,8 @@ impl Writer {
                 }
                 Some(trouble) => settle_all(group, Some(&trouble)),
                 None => {
-                    self.set_expected(ran.kept - ran.joined + rest.len() + self.committer.waiting());
+                    let callers = ran.kept.saturating_sub(ran.joined) + rest.len();
+                    self.set_expected(callers + self.committer.waiting());
                     settle_all(group, None);
                     (self.committer.tell)(ran.news, false);
                 }
@@ -68,13 +71,14 @@ impl Writer {
         self.committer.shared.store(operations > 1, Ordering::Relaxed);
     }
 
-    /// What was left for another commit, behind what is urgent and came meanwhile.
+    /// What was left for another commit; what is urgent and came meanwhile stands before its bulk.
     fn behind_urgent(&self, rest: Vec<Box<dyn Queued>>) -> Vec<Box<dyn Queued>> {
         if rest.is_empty() {
             return rest;
         }
-        let mut group = self.committer.take_urgent();
-        group.extend(rest);
+        let (mut group, bulk): (Vec<_>, Vec<_>) = rest.into_iter().partition(|left| left.class() == Class::Urgent);
+        group.extend(self.committer.take_urgent());
+        group.extend(bulk);
         group
     }
 
@@ -84,7 +88,7 @@ impl Writer {
         let mut ran = Ran::default();
         let mut done = self.try_group(&mut session, group, &mut ran, false);
         if let Ok(Tried::WroteInVain) = done {
-            ran = Ran::default();
+            ran = Ran { joined: ran.joined, ..Ran::default() };
             done = self.try_group(&mut session, group, &mut ran, true);
         }
         if let Err(trouble) = done {
@@ -108,9 +112,10 @@ impl Writer {
         ran: &mut Ran,
         carefully: bool,
     ) -> Result<Tried> {
-        let begun = Instant::now();
         let tx = self.committer.session(session)?;
         tx.begin(Patience::Full)?;
+        // Not the time that other processes had the file.
+        let begun = Instant::now();
         let mut last_ended = None;
         let (now, ids) = (self.committer.now(), &*self.committer.ids);
         let (mut end, mut open, mut asked) = (group.len(), !carefully, false);
@@ -131,7 +136,7 @@ impl Writer {
                 }
                 asked = true;
                 let joined = (self.committer.join)(&ran.news);
-                ran.joined = joined.len();
+                ran.joined += joined.len();
                 end += joined.len();
                 group.splice(ran.kept..ran.kept, joined);
                 continue;
@@ -183,7 +188,8 @@ impl Writer {
             // The callers need this core too.
             std::thread::yield_now();
         }
-        if have < GROUP_MAX { self.committer.take_waiting() } else { Vec::new() }
+        let full = have >= GROUP_MAX || begun.elapsed() > GROWTH_TIME;
+        if full { Vec::new() } else { self.committer.take_waiting() }
     }
 }
 

@@ -78,8 +78,9 @@ impl Claim {
         }
         let batch_seq = match &self.batch_id {
             None => None,
-            Some(batch_id) => match rows.batch_by_id(batch_id)? {
+            Some(batch_id) => match rows.batch_by_id(batch_id)?.filter(|batch| batch.workspace_id == self.workspace) {
                 Some(batch) => Some(batch.seq),
+                // Claiming says so.
                 None => return Ok(true),
             },
         };

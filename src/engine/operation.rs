@@ -1,5 +1,6 @@
 //! Operations that wait for a commit, and how their callers are told. It does not commit.
 
+use super::commit::Class;
 use super::error::{Error, Result};
 use super::seat::{Seat, Sleepers};
 use super::work::Work;
@@ -9,6 +10,7 @@ use std::thread::Thread;
 
 /// An operation that waits for a commit.
 pub trait Queued: Send {
+    fn class(&self) -> Class;
     /// Runs it; an error if it is not to be kept.
     fn run(&mut self, work: &mut Work) -> std::result::Result<(), Error>;
     /// Tells its caller, with the trouble of the commit if there was any. Callers who sleep are left to `sleepers`.
@@ -19,6 +21,7 @@ pub trait Queued: Send {
 
 /// An operation and how its caller is told.
 struct Operation<T, O, A> {
+    class: Class,
     op: O,
     result: Option<Result<T>>,
     answer: A,
@@ -58,28 +61,30 @@ impl<T: Send, O: Send, D: FnOnce(Result<T>) + Send> Answer<T, O> for Arc<Seat<T,
 
 /// An operation whose caller is told by callback.
 pub fn queued<T: Send + 'static>(
+    class: Class,
     op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
     done: impl FnOnce(Result<T>) + Send + 'static,
 ) -> Box<dyn Queued> {
-    queued_for(None, op, done)
+    Box::new(Operation { class, op, result: None, answer: Callback(done, None) })
 }
 
-/// As `queued`, for a caller that sleeps until it is told: to be woken takes as long as half a commit, so it is alerted
-/// before.
+/// As `queued`, for an urgent caller that sleeps until it is told: to be woken takes as long as half a commit, so it is
+/// alerted before.
 pub fn queued_for<T: Send + 'static>(
     sleeper: Option<Thread>,
     op: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
     done: impl FnOnce(Result<T>) + Send + 'static,
 ) -> Box<dyn Queued> {
-    Box::new(Operation { op, result: None, answer: Callback(done, sleeper) })
+    Box::new(Operation { class: Class::Urgent, op, result: None, answer: Callback(done, sleeper) })
 }
 
 /// An operation whose caller waits on its own thread.
 pub fn seated<T: Send + 'static, O: FnMut(&mut Work) -> Result<T> + Send + 'static>(
+    class: Class,
     op: O,
     seat: Arc<Seat<T, O, impl FnOnce(Result<T>) + Send + 'static>>,
 ) -> Box<dyn Queued> {
-    Box::new(Operation { op, result: None, answer: seat })
+    Box::new(Operation { class, op, result: None, answer: seat })
 }
 
 impl<T, O, A> Queued for Operation<T, O, A>
@@ -88,6 +93,10 @@ where
     O: FnMut(&mut Work) -> Result<T> + Send,
     A: Answer<T, O>,
 {
+    fn class(&self) -> Class {
+        self.class
+    }
+
     fn run(&mut self, work: &mut Work) -> Result<()> {
         match guarded(&mut self.op, work) {
             Ok(value) => {
@@ -106,7 +115,7 @@ where
     }
 
     fn settle(self: Box<Self>, trouble: Option<Error>, sleepers: &Arc<Sleepers>) {
-        let Operation { op, result, answer } = *self;
+        let Operation { op, result, answer, .. } = *self;
         let result = match (result, trouble) {
             // What a rule refused is not there, whatever became of the commit.
             (Some(Err(error)), _) => Err(error),

@@ -417,7 +417,7 @@ impl Keeper {
         let now = self.committer.now();
         let rows = self.rows()?;
         let batch_seq = match &queue.batch_id {
-            Some(batch_id) => match rows.batch_by_id(batch_id)? {
+            Some(batch_id) => match rows.batch_by_id(batch_id)?.filter(|batch| batch.workspace_id == queue.workspace) {
                 Some(batch) => Some(batch.seq),
                 None => return Ok(()),
             },

@@ -291,7 +291,7 @@ mod tests {
         }
 
         fn join(self: Box<Self>) -> Box<dyn Queued> {
-            crate::engine::operation::queued(|_| Err::<(), _>(Error::Closed), |_| {})
+            crate::engine::operation::queued(crate::engine::Class::Urgent, |_| Err::<(), _>(Error::Closed), |_| {})
         }
     }
 

@@ -113,6 +113,18 @@ fn a_claim_for_a_batch_that_waits_longer_than_one_for_any_job_gets_the_job_of_th
 }
 
 #[test]
+fn a_claim_that_waits_does_not_learn_of_a_batch_of_another_workspace() {
+    let live = Live::new();
+    let engine = live.engine();
+    let (batch, lease) = claimed_batch(&engine);
+    let foreign = Claim { workspace: "other".into(), ..of_batch(&batch) };
+    let seen = || engine.read(|rows, now| foreign.look(rows, now)).expect("the store is read");
+    assert!(seen(), "it looks as one that is not there, which claiming refuses");
+    settle(&engine, lease, errand::engine::Settle::Release { reason: None });
+    assert!(seen(), "whether there is a job for it or not");
+}
+
+#[test]
 fn a_claim_that_was_woken_in_vain_and_is_then_given_up_takes_no_job() {
     let live = Live::new();
     let engine = live.engine();

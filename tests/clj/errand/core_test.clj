@@ -211,7 +211,7 @@
       (spit (file "text.db") (apply str (repeat 1000 "this is no database ")))
       (is (= :invalid-argument (code (thrown (errand/open (file "text.db"))))))
       (is (= (apply str (repeat 1000 "this is no database ")) (slurp (file "text.db"))))
-      (is (= :invalid-argument (code (thrown (errand/open (file "missing/jobs.db"))))))
+      (is (= :not-found (code (thrown (errand/open (file "missing/jobs.db"))))))
       (is (= :not-found (code (thrown (errand/open (file "jobs.db") {:create? false})))))
       (is (contains? #{:invalid-argument :unavailable} (code (thrown (errand/open folder)))))
       (.close (errand/open (file "read-only.db")))
