@@ -19,7 +19,7 @@ const WORKERS: [usize; 3] = [1, 4, 16];
 /// Those that share commits; what they could have at best is measured beside them.
 const MANY: [usize; 2] = [16, 64];
 const BATCH: usize = 1000;
-pub const TRIPS: usize = 150;
+pub const TRIPS: usize = 1000;
 const AWAITS: usize = 100_000;
 
 type Phase = fn(&mut Bench);
