@@ -7,6 +7,7 @@ mod fence;
 mod found;
 mod group;
 pub mod invariants;
+mod limits;
 mod live;
 mod model;
 mod plans;

@@ -1,0 +1,1 @@
+//! Which test holds each bound.
