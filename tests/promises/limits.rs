@@ -5,6 +5,7 @@
 mod cases;
 mod elsewhere;
 mod known;
+mod times;
 
 use crate::support::{Store, get, text};
 use cases::{Case, cases};
