@@ -260,7 +260,7 @@ impl<'a> Place<'a> {
         let value = |step| match step {
             Step::Key(name) => spell_value(name, self.names),
             Step::Index(index) => Value::Int(index as i64),
-            Step::Given(key) => clipped(key),
+            Step::Given(key) => Value::clone(key),
         };
         self.steps().into_iter().map(value).collect()
     }
@@ -797,13 +797,14 @@ fn number(value: &Value, place: &Place) -> Result<f64, Error> {
 }
 
 /// A caller's key as the path of an error has it: itself, where it is short.
-fn clipped(key: &Value) -> Value {
-    match key {
-        Value::Str(name) if name.len() > limits::KEY_MAX => Value::str(shown(key)),
-        Value::Keyword(name) if name.len() <= limits::KEY_MAX => key.clone(),
-        Value::Str(_) | Value::Nil | Value::Bool(_) | Value::Int(_) => key.clone(),
-        other => Value::str(shown(other)),
-    }
+pub(super) fn clipped(key: Value) -> Value {
+    let bytes = match &key {
+        Value::Keyword(name) => name.len(),
+        Value::Str(text) => text.len(),
+        Value::Nil | Value::Bool(_) | Value::Int(_) => 0,
+        other => edn::write(other).len(),
+    };
+    if bytes > limits::KEY_MAX { Value::str(shown(&key)) } else { key }
 }
 
 /// A value as an error shows it: short.

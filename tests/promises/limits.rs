@@ -89,7 +89,7 @@ impl World {
 }
 
 /// A digest of every row of the store.
-fn rows(path: &Path) -> u64 {
+pub fn rows(path: &Path) -> u64 {
     let store = rusqlite::Connection::open(path).expect("the store opens");
     let mut hasher = DefaultHasher::new();
     let mut tables = store.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();

@@ -23,5 +23,6 @@ mod transitions;
 mod waking;
 mod world;
 
+pub use limits::rows;
 pub use process::wait;
 pub use transitions::same_as_golden;
