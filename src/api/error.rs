@@ -3,6 +3,7 @@
 
 use super::args::{clipped, spelled};
 use super::command::Names;
+use super::crash::masked;
 use crate::engine;
 use crate::job::Refusal;
 use crate::store;
@@ -193,7 +194,7 @@ impl From<engine::Error> for Error {
             engine::Error::Forbidden(_) => Error::new(Code::Refused, message),
             engine::Error::Conflict => Error::new(Code::Unavailable, message),
             engine::Error::Closed => Error::new(Code::Closed, "engine is closed; open it again"),
-            engine::Error::Panicked(_) => Error::new(Code::Internal, message),
+            engine::Error::Panicked(_) => Error::new(Code::Internal, masked(&message)),
             engine::Error::Store(error) => error.into(),
         }
     }

@@ -325,7 +325,10 @@ fn holder(workspace: &str, args: &Args) -> (String, String, String) {
 
 pub fn heartbeat(workspace: &str, args: Args) -> Op {
     let ((workspace, job_id, token), lease_ms) = (holder(workspace, &args), args.int("lease-duration"));
-    Box::new(move |work| work.heartbeat(&workspace, &job_id, &token, lease_ms).map(Made::held))
+    Box::new(move |work| {
+        super::trip::wire_telling("heartbeat", || format!("{job_id} {token}"));
+        work.heartbeat(&workspace, &job_id, &token, lease_ms).map(Made::held)
+    })
 }
 
 pub fn progress(workspace: &str, args: Args) -> Op {

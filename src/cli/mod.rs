@@ -18,19 +18,35 @@ mod verbs;
 mod wait;
 mod worker;
 
-use crate::api::Error;
+use crate::api::{self, Error, trip};
 use clap::{ArgMatches, Command};
 use output::Screen;
 use place::Uses;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::ffi::OsString;
+use std::io::Write;
+use std::panic::PanicHookInfo;
 
 /// Runs the command line of this process and ends it.
 pub fn main() -> ! {
+    trip::arm();
+    std::panic::set_hook(Box::new(tell_panic));
     let status = match whole().try_get_matches() {
         Ok(matches) => run(&matches),
         Err(error) => unparsed(&error),
     };
     std::process::exit(i32::from(status))
+}
+
+/// As the hook that stands there otherwise, but that it tells no secret.
+fn tell_panic(panic: &PanicHookInfo) {
+    let (message, place) = api::panicked(panic);
+    let thread = std::thread::current();
+    let trace = Backtrace::capture();
+    let trace = if trace.status() == BacktraceStatus::Captured { format!("\n{trace}") } else { String::new() };
+    let thread = thread.name().unwrap_or("unnamed");
+    // Nobody is left who could be told that this cannot be written.
+    let _ = writeln!(std::io::stderr(), "errand: thread \"{thread}\" panicked at {place}: {message}{trace}");
 }
 
 /// Reads arguments as `main` does, and those of a command as far as can be told without the store; runs nothing.

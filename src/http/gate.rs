@@ -47,6 +47,7 @@ impl FromRequestParts<Shared> for Asked {
 
 /// The caller that the headers of a request name.
 pub fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
+    api::trip::wire_telling("request", || format!("{headers:?}"));
     let workspace = named(headers, "workspace", NAME_MAX)?;
     if let Some(name) = workspace.filter(|name| !is_plain(name)) {
         let text = format!("workspace {name:?} is malformed; allowed: A-Z a-z 0-9 . _ : -, the first no dot");

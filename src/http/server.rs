@@ -9,7 +9,7 @@ use super::health;
 use super::log;
 use super::metrics::Metrics;
 use super::resources;
-use crate::api::{Code, Error, Host, shown};
+use crate::api::{Code, Error, Host, panic_text, shown};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -92,8 +92,7 @@ async fn wrong_method(request: Request) -> Response {
 
 /// The answer to a request that met a fault of ours; what it was is in the log.
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("without a message"), "request panicked");
+    tracing::error!(panic = panic_text(&*panic), "request panicked");
     let error = Error::new(Code::Internal, "fault of ours; details are in the log of the server");
     Failure { form: Form::Json, error, status: None }.into_response()
 }

@@ -10,7 +10,7 @@ use super::handles::{Opened, TABLE};
 use super::request::{guarded, read, reply_bytes};
 use super::servers;
 use super::thrown::Thrown;
-use super::trip::{self, wire, wire_outside};
+use crate::api::trip::{self, wire, wire_outside};
 use crate::api::{
     self, COMMANDS, Call, Client, Code, Error, EventSink, Names, OpenOptions, Place, RemoteOptions, Reply,
 };
@@ -42,14 +42,8 @@ const NO_TICKET: i64 = 0;
 pub extern "system" fn JNI_OnLoad(_vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
     trip::arm();
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
-        let payload = panic.payload();
-        let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
-        let event = MapBuilder::new()
-            .put("event", "panic")
-            .put("message", text.unwrap_or("panic without a message"))
-            .put_some("at", place)
-            .build();
+        let (message, place) = api::panicked(panic);
+        let event = MapBuilder::new().put("event", "panic").put("message", message).put("at", place).build();
         QUEUE.push(NO_TICKET, Ok(event));
     }));
     JNI_VERSION_1_8

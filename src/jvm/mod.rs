@@ -12,4 +12,3 @@ mod pending;
 mod request;
 mod servers;
 mod thrown;
-mod trip;

@@ -12,6 +12,7 @@ use super::say::say;
 use super::settle::{Settled, settle};
 use super::verdict::{Verdict, judge, judge_stopped};
 use super::watch::{Surroundings, Why, watch};
+use crate::api::trip;
 use crate::value::Value;
 use serde_json::json;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub struct Handled {
 
 /// Runs the handler for a job and reports how that ended.
 pub async fn handle(worker: &Worker, job: &Job, mut lease: Lease) -> Handled {
+    trip::wire_telling("handle", || format!("{:?} {:?}", job.args(), worker.facts.api_key));
     let (verdict, folder) = match worker.folder.job(job) {
         Err(e) => (Some(setup_failed(&e)), None),
         Ok(folder) => (attempt(worker, job, &mut lease, &folder).await, Some(folder)),

@@ -250,3 +250,86 @@ fn the_token_of_an_upload_is_in_no_log_and_no_error() {
     secrets.are_not_in("an error", &answer);
     secrets.are_not_in("the log of the server", &log);
 }
+
+#[test]
+fn a_panic_tells_where_it_was_and_no_secret() {
+    let place = Place::new();
+    let key = place.ask(&["keys", "bootstrap"])["key"]["secret"].as_str().expect("a secret").to_owned();
+    let mut command = place.errand(&["serve", "--listen", "127.0.0.1:0", "--log-level", "debug", "--drain-time", "0s"]);
+    // The first request panics with all of its headers, the first heartbeat with its lease token.
+    command.env("ERRAND_PANIC", "request,heartbeat");
+    let serving = Serving::spawn(command);
+    let ask = |command: &str, args: Value| serving.ask(&key, command, args);
+    let faulty = |(status, answer): (u16, Value)| {
+        assert_eq!((status, &answer["error"]["code"]), (500, &"internal".into()), "{answer}");
+        answer.to_string()
+    };
+    let mut said = faulty(ask("jobs.list", json!({})));
+    assert_eq!(ask("jobs.create", json!({"jobType": "t"})).0, 200);
+    let job = ask("jobs.claim", json!({"jobType": "t", "workerId": "w"})).1["data"]["job"].clone();
+    let lease = json!({"jobId": job["jobId"], "leaseToken": job["leaseToken"]});
+    said += &faulty(ask("jobs.heartbeat", lease.clone()));
+    assert_eq!(ask("jobs.heartbeat", lease).0, 200, "the server goes on");
+
+    // A worker whose task panics with the lease token and the key in its hands.
+    ask("jobs.create", json!({"jobType": "u"}));
+    let mut worker = place.bare();
+    worker.env("ERRAND_API_URL", &serving.url).env("ERRAND_API_KEY", &key).env("ERRAND_PANIC", "handle");
+    worker.args(["jobs", "worker", "run", "--type", "u", "--once", "--handler", "/bin/true"]);
+    let output = succeeded(worker);
+    assert!(text(&output.stderr).contains("panic at handle"), "{}", text(&output.stderr));
+    serving.terminate();
+    let log = serving.ended();
+    for part in ["src/api/trip.rs:", "panic at request", "panic at heartbeat", "Bearer …", "authorization"] {
+        assert!(log.contains(part), "{part} is not in {log}");
+    }
+    let held = rusqlite::Connection::open(place.store()).expect("the store opens");
+    let mut tokens = held.prepare("SELECT lease_token FROM job_attempt").expect("a query");
+    let tokens: Vec<String> =
+        tokens.query_map([], |row| row.get(0)).expect("rows").map(|row| row.expect("a token")).collect();
+    assert_eq!(tokens.len(), 2);
+    let mut secrets = Secrets(tokens.into_iter().map(|token| ("lease token", token)).collect());
+    secrets.0.push(("key", key.rsplit('_').next().expect("its end").to_owned()));
+    for (what, text) in
+        [("an answer", &said), ("the log of the server", &log), ("the worker's log", &self::said(&output))]
+    {
+        secrets.are_not_in(what, text);
+    }
+}
+
+#[test]
+fn an_address_with_a_password_is_shown_without_it() {
+    let place = Place::new();
+    let list = |name: &str, url: &str| place.bare().args(["jobs", "list"]).env(name, url).output().expect("it runs");
+    let secrets = Secrets(vec![("password", "hidden".into())]);
+    for url in [
+        "http://me:hidden@host",
+        "https://me:hidden@host/errand",
+        "ftp://me:hidden@host",
+        "http://me:hidden@host:99999",
+        "http://me:hidden@ho st",
+        "me:hidden@host",
+        "http://:hidden@",
+    ] {
+        for name in ["ERRAND_API_URL", "BREYTA_API_URL"] {
+            let output = list(name, url);
+            assert_eq!(output.status.code(), Some(2), "{url}: {}", said(&output));
+            secrets.are_not_in("an error", &said(&output));
+        }
+    }
+    let url = "http://me:hidden@host";
+    for command in [["check"].as_slice(), &["keys", "bootstrap"], &["serve", "--listen", "127.0.0.1:0"]] {
+        let output = place.bare().args(command).args(["--db", url]).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {}", said(&output));
+        secrets.are_not_in("an error", &said(&output));
+    }
+    let output = place.bare().args(["check"]).env("ERRAND_API_URL", url).output().expect("it runs");
+    secrets.are_not_in("an error", &said(&output));
+    for url in ["POSTGRES://me:hidden@host/x", "postgresql://me:hidden@host/x"] {
+        let output = place.bare().args(["jobs", "list", "--db", url]).output().expect("it runs");
+        secrets.are_not_in("an error", &said(&output));
+    }
+    let key =
+        place.bare().args(["jobs", "list", "--api", "http://127.0.0.1:1", "--api-key", "hidden\n\u{1}x"]).output();
+    secrets.are_not_in("an error", &said(&key.expect("it runs")));
+}

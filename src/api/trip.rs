@@ -1,5 +1,5 @@
-//! Panics that a test asks for, to see that every entry catches them: those that `ERRAND_PANIC` names, each once.
-//! A library that is built for release has none of it. It does not know the entries.
+//! Panics that a test asks for, to see that every entry catches them and that they tell no secret: those that
+//! `ERRAND_PANIC` names, each once. What is built for release has none of it. It does not know who may panic.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -26,11 +26,25 @@ pub fn wire(name: &str) {
     if !cfg!(debug_assertions) || !ANY.load(Ordering::Relaxed) {
         return;
     }
-    let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(at) = armed.iter().position(|other| other == name) {
-        armed.swap_remove(at);
-        drop(armed);
+    if disarmed(name) {
         panic!("panic at {name}, as {VARIABLE} asks for");
+    }
+}
+
+/// Whether it was armed; it is not any more.
+fn disarmed(name: &str) -> bool {
+    let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = armed.iter().position(|other| other == name);
+    at.map(|at| armed.swap_remove(at)).is_some()
+}
+
+/// As `wire`; the panic says what is at hand there.
+pub fn wire_telling(name: &str, what: impl FnOnce() -> String) {
+    if !cfg!(debug_assertions) || !ANY.load(Ordering::Relaxed) {
+        return;
+    }
+    if disarmed(name) {
+        panic!("panic at {name}, as {VARIABLE} asks for, with {}", what());
     }
 }
 
