@@ -3,7 +3,8 @@
 
 use super::world::{WORKSPACE, complete, fast_folder, make_store, options};
 use errand::engine::{
-    Bound, Claim, Claiming, Class, End, Engine, JobView, NewJob, Now, Result, Settings, Settle, Submit, Ticket, Waited, Work,
+    Bound, Claim, Claiming, Class, End, Engine, JobView, NewJob, Now, Result, Settings, Settle, Submit, Ticket, Waited,
+    Work,
 };
 use errand::job::{Ending, Status};
 use errand::store::{self, Rows, Sqlite, Store, Tx};
@@ -186,9 +187,13 @@ pub fn end(job: &str) -> End {
 
 /// Begins to wait for the end of a job.
 pub fn wait_for_end(engine: &Arc<Engine>, job: &str) -> Receiver<Status> {
+    wait_for_end_of(engine, end(job))
+}
+
+pub fn wait_for_end_of(engine: &Arc<Engine>, end: End) -> Receiver<Status> {
     let (told, tell) = channel();
     let again = told.clone();
-    let id = job.to_string();
+    let id = end.id.clone();
     let look = move |rows: &mut dyn Rows, _| {
         let job = rows.job_by_id(&id)?.expect("the job is there");
         Ok((job.facts.status, job.facts.status.is_terminal()))
@@ -196,7 +201,7 @@ pub fn wait_for_end(engine: &Arc<Engine>, job: &str) -> Receiver<Status> {
     let done = move |result: Result<(Status, bool)>| {
         told.send(result.expect("the wait ends well").0).ok();
     };
-    if let Waited::Now(result) = engine.await_end(end(job), look, done) {
+    if let Waited::Now(result) = engine.await_end(end, look, done) {
         again.send(result.expect("the wait ends well").0).ok();
     }
     tell
