@@ -22,7 +22,8 @@ const SWEEP_JOBS: i64 = 200;
 const FORGET: Duration = Duration::from_secs(60);
 /// How many answers one commit forgets at most.
 const FORGET_ANSWERS: i64 = 200;
-/// How many are told of an end by the thread that committed it, where it has nothing else to do.
+/// How many look within the commit of an end; and how many are told of one by the thread that committed it, where it has
+/// nothing else to do.
 const AT_ONCE: usize = 2;
 /// How many claims that wait share the commit that queues jobs for them.
 const JOIN_MAX: usize = 16;
@@ -117,29 +118,25 @@ impl Upkeep {
         call_each(calls, Why::News);
     }
 
-    /// The claims that wait for what is being queued: they are to share its commit. Who sleeps until the end of what is
-    /// being ended is alerted.
+    /// Who waits for what is being queued or ended, and is to share its commit.
     pub fn joining(&self, news: &News) -> Vec<Box<dyn Queued>> {
-        let mut joining = Vec::new();
         if news.queued.is_empty() && news.ended.is_empty() {
-            return joining;
+            return Vec::new();
         }
         let mut state = self.state();
         if state.waiters.is_empty() || state.closed {
-            return joining;
+            return Vec::new();
+        }
+        let mut calls = Vec::new();
+        for id in &news.ended {
+            let room = AT_ONCE - calls.len();
+            calls.extend(state.waiters.joining(id, room));
         }
         for Claimable { workspace, job_type, jobs, in_batch } in &news.queued {
             let jobs = usize::try_from(*jobs).unwrap_or(0);
-            for call in state.waiters.first_of(workspace, job_type, jobs, *in_batch, JOIN_MAX) {
-                match call {
-                    Call::Claim(claim) => joining.push(claim.join()),
-                    Call::Await(_) => unreachable!("who waits for an end waits for no queue"),
-                }
-            }
+            calls.extend(state.waiters.first_of(workspace, job_type, jobs, *in_batch, JOIN_MAX));
         }
-        let sleepers = news.ended.iter().flat_map(|id| state.waiters.sleepers(id));
-        sleepers.take(AT_ONCE).for_each(|sleeper| sleeper.unpark());
-        joining
+        calls.into_iter().map(|call| call.join()).collect()
     }
 
     /// A number for one that is going to wait; those with lower ones come first.
@@ -152,7 +149,7 @@ impl Upkeep {
         let mut state = self.state();
         if state.closed {
             drop(state);
-            return call.call(Why::Closed, &mut Seen::default());
+            return call.woken(Why::Closed, &mut Seen::default());
         }
         // Whoever waits for a job lets it be looked at.
         let signal = matches!(waiting.topic, Topic::End(_));
@@ -216,7 +213,7 @@ fn call_all(calls: Vec<Call>, why: Why) {
     let mut seen = Seen::default();
     for call in calls {
         // A panic of one caller's callback is not the others' business.
-        let _ = catch_unwind(AssertUnwindSafe(|| call.call(why, &mut seen)));
+        let _ = catch_unwind(AssertUnwindSafe(|| call.woken(why, &mut seen)));
     }
 }
 
