@@ -121,7 +121,8 @@ impl Engine {
         // Whoever wants to wait is entered first and looks afterwards: no end falls between the two.
         let ticket = Ticket::new(&self.upkeep);
         let (sleeper, engine) = (end.bound.sleeper(), Arc::downgrade(self));
-        let waiter = EndWaiter { engine, end, ticket: ticket.clone(), sleeper, look: look.clone(), done: Box::new(done) };
+        let waiter =
+            EndWaiter { engine, end, ticket: ticket.clone(), sleeper, look: look.clone(), done: Box::new(done) };
         Box::new(waiter).enter(self);
         let seen = self.read(&*look);
         let ended = !matches!(seen, Ok((_, false)));
@@ -370,7 +371,9 @@ impl<C: Claiming> Waits for Waiter<C> {
         operation::queued_for(sleeper, op, move |result| match result {
             // The transaction is not there, for a reason that may be another's: it tries by itself.
             Err(Error::Conflict) => self.woken(Why::News, &mut Seen::default()),
-            Err(Error::Store(trouble)) if !matches!(trouble, store::Error::Unknown(_)) => self.woken(Why::News, &mut Seen::default()),
+            Err(Error::Store(trouble)) if !matches!(trouble, store::Error::Unknown(_)) => {
+                self.woken(Why::News, &mut Seen::default())
+            }
             result => claimed(&self.0, result),
         })
     }

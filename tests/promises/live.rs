@@ -1,9 +1,10 @@
 //! Engines as they run in a process: their own threads, the host's clock, several on one file.
-//! What they are to tell of comes by news alone: the fallback poll is off.
+//! What they are to tell of comes by news alone: the fallback poll is off, and nothing is looked at with a sweep.
 
 use super::world::{WORKSPACE, complete, fast_folder, make_store, options};
 use errand::engine::{
-    Bound, Claim, Claiming, Class, End, Engine, JobView, NewJob, Now, Result, Settings, Settle, Submit, Ticket, Waited, Work,
+    Bound, Claim, Claiming, Class, End, Engine, JobView, NewJob, Now, Result, Settings, Settle, Submit, Ticket, Waited,
+    Work,
 };
 use errand::job::{Ending, Status};
 use errand::store::{self, Rows, Sqlite, Store, Tx};
@@ -15,6 +16,9 @@ use tempfile::TempDir;
 
 /// Longer than anything takes that is not stuck.
 pub const LONG: Duration = Duration::from_secs(10);
+
+/// Between two looks that are only there in case a word was lost: so it stays lost.
+pub const NEVER: Duration = Duration::from_secs(3_600);
 
 /// A store, and as many engines on it as are asked for: each as a process of its own would have.
 pub struct Live {
@@ -46,7 +50,7 @@ impl Live {
     }
 
     fn start(&self, store: Arc<dyn Store>) -> Arc<Engine> {
-        let settings = Settings { fallback_poll: None, ..Settings::default() };
+        let settings = Settings { fallback_poll: None, sweep_every: NEVER, ..Settings::default() };
         Engine::start(store, settings).expect("the engine starts")
     }
 }
