@@ -2,15 +2,15 @@
 //! besides: no poll is on, and nothing else is committed once a round is over, so a word that is lost is never made good.
 
 use super::invariants;
-use super::live::{Live, NEVER, finish, submit, wait_for_end, wait_for_job};
+use super::live::{Live, NEVER, finish, submit, wait_for_end, wait_for_job, when_ended};
 use super::world::options;
 use errand::engine::{Engine, Settings};
 use errand::job::Status;
 use errand::store::Sqlite;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 /// Nobody who is told waits for this long, however slow the machine.
 const NEVER_TOLD: Duration = Duration::from_secs(60);
@@ -22,6 +22,9 @@ const NAMES: [&str; 2] = ["here", "there"];
 const ALONE: usize = 150;
 /// All at once, and the next only when all were answered.
 const TOGETHER: usize = 40;
+
+/// How often the engine is kept busy while another process commits.
+const BUSY: usize = 5;
 
 /// The same program as another process, until its input ends.
 struct There {
@@ -123,4 +126,36 @@ fn whoever_waits_is_told_of_each_commit_of_another_process() {
     there.end();
     drop(engine);
     invariants::assert_hold(&live.path());
+}
+
+#[test]
+fn whoever_waits_is_told_of_what_another_process_commits_while_the_engine_is_busy() {
+    let live = Live::new();
+    let engine = live.engine();
+    let there = There::start(&live);
+    for _ in 0..BUSY {
+        let (tell, told) = channel();
+        let first = submit(&engine, &kind(NAMES[0], 0));
+        let asks = engine.clone();
+        // The thread that learns what others commit goes on only when they have committed more.
+        when_ended(&engine, &first, move |_| {
+            let second = submit(&asks, &kind(NAMES[0], 1));
+            let ended = wait_for_end(&asks, &second);
+            let begun = Instant::now();
+            while !has_ended(&asks, &second) && begun.elapsed() < NEVER_TOLD {
+                std::thread::yield_now();
+            }
+            // Time for the word of it to come; if it is too short this test is only weaker.
+            super::wait(Duration::from_millis(20));
+            drop(tell.send(ended));
+        });
+        let ended = told.recv_timeout(NEVER_TOLD).expect("the engine learns of the first end");
+        assert_eq!(ended.recv_timeout(NEVER_TOLD), Ok(Status::Succeeded), "nobody told of the second end");
+    }
+    there.end();
+}
+
+fn has_ended(engine: &Engine, job: &str) -> bool {
+    let status = engine.read(|rows, _| Ok(rows.job_by_id(job)?.map(|job| job.facts.status)));
+    status.expect("the store is read").expect("the job is there").is_terminal()
 }

@@ -191,17 +191,22 @@ pub fn end(job: &str) -> End {
 /// Begins to wait for the end of a job.
 pub fn wait_for_end(engine: &Arc<Engine>, job: &str) -> Receiver<Status> {
     let (told, tell) = channel();
-    let again = told.clone();
+    when_ended(engine, job, move |status| {
+        told.send(status).ok();
+    });
+    tell
+}
+
+/// Calls `then` when the job has ended: on the thread of the engine's that learns of it.
+pub fn when_ended(engine: &Arc<Engine>, job: &str, then: impl FnOnce(Status) + Clone + Send + 'static) {
     let id = job.to_string();
     let look = move |rows: &mut dyn Rows, _| {
         let job = rows.job_by_id(&id)?.expect("the job is there");
         Ok((job.facts.status, job.facts.status.is_terminal()))
     };
-    let done = move |result: Result<(Status, bool)>| {
-        told.send(result.expect("the wait ends well").0).ok();
-    };
+    let later = then.clone();
+    let done = move |result: Result<(Status, bool)>| later(result.expect("the wait ends well").0);
     if let Waited::Now(result) = engine.await_end(end(job), look, done) {
-        again.send(result.expect("the wait ends well").0).ok();
+        then(result.expect("the wait ends well").0);
     }
-    tell
 }
