@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// The longest time between two looks for leases that are over.
+/// The longest time between two looks for leases that are over, where nothing else is asked for.
 pub const SWEEP: Duration = Duration::from_secs(1);
 /// How many leases one commit ends at most.
 const SWEEP_JOBS: i64 = 200;
@@ -37,6 +37,7 @@ pub struct Upkeep {
     numbers: AtomicI64,
     signal: Condvar,
     fallback_poll: Option<Duration>,
+    sweep_every: Duration,
 }
 
 #[derive(Default)]
@@ -61,8 +62,9 @@ struct State {
 }
 
 impl Upkeep {
-    pub fn new(fallback_poll: Option<Duration>) -> Arc<Upkeep> {
-        Arc::new(Upkeep { state: Mutex::default(), numbers: AtomicI64::new(0), signal: Condvar::new(), fallback_poll })
+    pub fn new(fallback_poll: Option<Duration>, sweep_every: Duration) -> Arc<Upkeep> {
+        let (state, numbers, signal) = (Mutex::default(), AtomicI64::new(0), Condvar::new());
+        Arc::new(Upkeep { state, numbers, signal, fallback_poll, sweep_every })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -288,11 +290,12 @@ impl Keeper {
             let overdue = state.waiters.overdue(now);
             state.take_due_queues(now);
             let told = !state.ended.is_empty() || !state.check.is_empty() || state.outside;
-            if polled || swept || told || !overdue.is_empty() {
+            // At once: what other processes commit is not seen before.
+            let start_watch = !state.watching && !state.waiters.is_empty();
+            if polled || swept || told || start_watch || !overdue.is_empty() {
                 if polled {
                     self.poll_at = None;
                 }
-                let start_watch = !state.watching && !state.waiters.is_empty();
                 state.watching |= start_watch;
                 state.sweep = false;
                 return Some(Round {
@@ -448,16 +451,17 @@ impl Keeper {
 
     fn sweep(&mut self) -> Result<(), Error> {
         // Set first: where the store fails, it is not asked again at once.
-        self.sweep_at = Instant::now() + SWEEP;
+        let sweep_every = self.upkeep.sweep_every;
+        self.sweep_at = Instant::now() + sweep_every;
         let now_ms = self.committer.now().store_ms;
         let next = self.rows()?.next_expiry()?;
         let wait = match next {
             Some(next_ms) if next_ms <= now_ms => {
                 self.end_leases();
-                SWEEP
+                sweep_every
             }
-            Some(next_ms) => Duration::from_millis((next_ms - now_ms) as u64 + 1).min(SWEEP),
-            None => SWEEP,
+            Some(next_ms) => Duration::from_millis((next_ms - now_ms) as u64 + 1).min(sweep_every),
+            None => sweep_every,
         };
         self.sweep_at = Instant::now() + wait;
         if self.forget_at <= Instant::now() {

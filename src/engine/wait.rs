@@ -141,14 +141,16 @@ impl Engine {
     ) -> Waited<Option<C::Given>> {
         let ticket = Ticket::new(&self.upkeep);
         let (sleeper, done) = (bound.sleeper(), Box::new(done));
-        let claimer = Claimer { engine: Arc::downgrade(self), claiming, bound, ticket: ticket.clone(), sleeper, done };
+        let claiming = Arc::new(claiming);
+        let (engine, looked) = (Arc::downgrade(self), claiming.clone());
+        let claimer = Claimer { engine, claiming, bound, ticket: ticket.clone(), sleeper, done };
         let queue = claimer.queue();
         let claimer = Arc::new(Mutex::new(Some(claimer)));
         // A transaction that finds nothing would hold up those who have something to write. As with an end: first
         // entered, then looked, so that a job that is being queued meanwhile is either seen or told of.
         if !bound.is_over() {
             enter(claimer.clone());
-            if !self.may_claim(&claimer) {
+            if !self.may_claim(&*looked) {
                 // One may be due later.
                 self.upkeep.look_at(queue);
                 return Waited::Later(ticket);
@@ -170,12 +172,9 @@ impl Engine {
     }
 
     /// Whether there seems to be something for the claim; also where it has to be told of trouble.
-    fn may_claim<C: Claiming>(&self, claimer: &SharedClaimer<C>) -> bool {
-        let seen = self.read(|rows, now| match &*locked(claimer) {
-            Some(claimer) => claimer.claiming.look(rows, now),
-            None => Ok(false),
-        });
-        !matches!(seen, Ok(false))
+    /// It does not hold the claim meanwhile: the writer may be taking it along just now, and is not to wait for a read.
+    fn may_claim(&self, claiming: &impl Claiming) -> bool {
+        !matches!(self.read(|rows, now| claiming.look(rows, now)), Ok(false))
     }
 }
 
@@ -235,7 +234,7 @@ impl<T: Clone + Send + 'static, L: Look<T>> Waits for EndWaiter<T, L> {
 }
 
 /// How a job is claimed for a caller, and given back where the caller is gone.
-pub trait Claiming: Send + 'static {
+pub trait Claiming: Send + Sync + 'static {
     /// What the caller is given.
     type Given: Send + 'static;
 
@@ -257,7 +256,7 @@ type Claimed<T> = Box<dyn FnOnce(Result<Option<T>>) + Send>;
 /// A claim that may have to wait.
 struct Claimer<C: Claiming> {
     engine: Weak<Engine>,
-    claiming: C,
+    claiming: Arc<C>,
     bound: Bound,
     ticket: Ticket,
     sleeper: Option<Thread>,

@@ -1,5 +1,5 @@
 //! Engines as they run in a process: their own threads, the host's clock, several on one file.
-//! What they are to tell of comes by news alone: the fallback poll is off.
+//! What they are to tell of comes by news alone: the fallback poll is off, and nothing is looked at with a sweep.
 
 use super::world::{WORKSPACE, complete, fast_folder, make_store, options};
 use errand::engine::{
@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 /// Longer than anything takes that is not stuck.
 pub const LONG: Duration = Duration::from_secs(10);
+
+/// Between two looks that are only there in case a word was lost: so it stays lost.
+pub const NEVER: Duration = Duration::from_secs(3_600);
 
 /// A store, and as many engines on it as are asked for: each as a process of its own would have.
 pub struct Live {
@@ -47,7 +50,7 @@ impl Live {
     }
 
     fn start(&self, store: Arc<dyn Store>) -> Arc<Engine> {
-        let settings = Settings { fallback_poll: None, ..Settings::default() };
+        let settings = Settings { fallback_poll: None, sweep_every: NEVER, ..Settings::default() };
         Engine::start(store, settings).expect("the engine starts")
     }
 }
@@ -192,17 +195,22 @@ pub fn wait_for_end(engine: &Arc<Engine>, job: &str) -> Receiver<Status> {
 
 pub fn wait_for_end_of(engine: &Arc<Engine>, end: End) -> Receiver<Status> {
     let (told, tell) = channel();
-    let again = told.clone();
+    when_ended(engine, end, move |status| {
+        told.send(status).ok();
+    });
+    tell
+}
+
+/// Calls `then` when the job has ended: on the thread of the engine's that learns of it.
+pub fn when_ended(engine: &Arc<Engine>, end: End, then: impl FnOnce(Status) + Clone + Send + 'static) {
     let id = end.id.clone();
     let look = move |rows: &mut dyn Rows, _| {
         let job = rows.job_by_id(&id)?.expect("the job is there");
         Ok((job.facts.status, job.facts.status.is_terminal()))
     };
-    let done = move |result: Result<(Status, bool)>| {
-        told.send(result.expect("the wait ends well").0).ok();
-    };
+    let later = then.clone();
+    let done = move |result: Result<(Status, bool)>| later(result.expect("the wait ends well").0);
     if let Waited::Now(result) = engine.await_end(end, look, done) {
-        again.send(result.expect("the wait ends well").0).ok();
+        then(result.expect("the wait ends well").0);
     }
-    tell
 }
