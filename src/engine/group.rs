@@ -54,7 +54,11 @@ impl Writer {
                     group.extend(rest);
                     continue;
                 }
-                Some(trouble) => settle_all(group, Some(&trouble)),
+                Some(trouble) => {
+                    let resting = group.split_off(ran.apart);
+                    settle_all(group, None);
+                    settle_all(resting, Some(&trouble));
+                }
                 None => {
                     let callers = ran.kept.saturating_sub(ran.joined) + rest.len();
                     self.set_expected(callers + self.committer.waiting());
@@ -116,7 +120,7 @@ impl Writer {
         tx.begin(Patience::Full)?;
         // Not the time that other processes had the file.
         let begun = Instant::now();
-        let mut last_ended = None;
+        let (mut last_ended, untouched) = (None, tx.writes());
         let (now, ids) = (self.committer.now(), &*self.committer.ids);
         let (mut end, mut open, mut asked) = (group.len(), !carefully, false);
         loop {
@@ -168,6 +172,9 @@ impl Writer {
                     return Ok(Tried::WroteInVain);
                 }
             }
+            if tx.writes() == untouched {
+                ran.apart = ran.kept;
+            }
         }
         ran.news.flush(tx)?;
         if ran.kept > 1 {
@@ -205,6 +212,9 @@ enum Tried {
 struct Ran {
     /// How many operations were run, from the first; all, where the trouble came before any.
     kept: usize,
+    /// How many of them, from the first, neither wrote nor came after one that did: what they gave is true without the
+    /// commit.
+    apart: usize,
     /// How many of them were asked to join, so that nobody waits for their callers.
     joined: usize,
     trouble: Option<Error>,

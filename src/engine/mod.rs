@@ -37,7 +37,7 @@ pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
 pub use users::Used;
 pub use view::{BatchView, Depth, JobView};
-pub use wait::{Bound, Claiming, Ticket, Waited};
+pub use wait::{Bound, Claiming, End, Ticket, Waited};
 pub use work::Work;
 
 use crate::store::{Patience, Rows, Store};
@@ -67,6 +67,8 @@ pub struct Settings {
     pub ids: Arc<dyn Ids>,
     /// How often other processes' commits are looked for besides being woken, while somebody waits.
     pub fallback_poll: Option<Duration>,
+    /// The longest time between two looks for leases that are over.
+    pub sweep_every: Duration,
     /// Whether the engine looks after leases and waiters by itself; tests with a clock of their own switch it off.
     pub upkeep: bool,
     /// How often old jobs are looked for; with `upkeep` only.
@@ -81,6 +83,7 @@ impl Default for Settings {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             fallback_poll: Some(Duration::from_secs(1)),
+            sweep_every: upkeep::SWEEP,
             upkeep: true,
             prune_every: Duration::from_secs(60),
             after_prune: Arc::new(|_| {}),
@@ -107,9 +110,10 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine on a store: sets the store's clock going, and the engine's own thread.
     pub fn start(store: Arc<dyn Store>, settings: Settings) -> Result<Arc<Engine>> {
-        let Settings { clock, ids, fallback_poll, upkeep: kept, prune_every, after_prune, tell } = settings;
+        let Settings { clock, ids, fallback_poll, sweep_every, upkeep: kept, prune_every, after_prune, tell } =
+            settings;
         let offset_ms = set_clock(&*store, &*clock)?;
-        let upkeep = Upkeep::new(fallback_poll);
+        let upkeep = Upkeep::new(fallback_poll, sweep_every);
         let after_commit = after_commit(store.clone(), upkeep.clone(), tell.clone());
         let joining = upkeep.clone();
         let join: commit::Join = Box::new(move |news| joining.joining(news));

@@ -13,7 +13,7 @@ pub trait Queued: Send {
     fn class(&self) -> Class;
     /// Runs it; an error if it is not to be kept.
     fn run(&mut self, work: &mut Work) -> std::result::Result<(), Error>;
-    /// Tells its caller, with the trouble of the commit if there was any. Callers who sleep are left to `sleepers`.
+    /// Tells its caller what it gave, or the trouble of the commit that it rests on. Callers who sleep are left to `sleepers`.
     fn settle(self: Box<Self>, trouble: Option<Error>, sleepers: &Arc<Sleepers>);
     /// Its caller will be told soon.
     fn alert(&self, sleepers: &Arc<Sleepers>);
@@ -116,12 +116,10 @@ where
 
     fn settle(self: Box<Self>, trouble: Option<Error>, sleepers: &Arc<Sleepers>) {
         let Operation { op, result, answer, .. } = *self;
-        let result = match (result, trouble) {
-            // What a rule refused is not there, whatever became of the commit.
-            (Some(Err(error)), _) => Err(error),
-            (_, Some(trouble)) => Err(trouble),
-            (Some(result), None) => result,
-            (None, None) => Err(Error::Closed),
+        // Also what a rule refused: the fact that it named may be one that never was.
+        let result = match trouble {
+            Some(trouble) => Err(trouble),
+            None => result.unwrap_or(Err(Error::Closed)),
         };
         // A panic of one caller's callback is not the others' business.
         let _ = catch_unwind(AssertUnwindSafe(|| answer.give(op, result, sleepers)));

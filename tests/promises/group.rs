@@ -1,14 +1,17 @@
 //! Operations that share a commit: each is told its own truth, and what befalls the commit befalls all.
 
-use super::disk::{self, Fault};
+use super::disk::{self, Disk, Fault};
 use super::invariants;
-use super::live::{LONG, Live, new_job};
-use super::world::{TestClock, TestIds, WORKSPACE, fast_folder, make_store, options, start};
-use errand::engine::{Class, Engine, Error, NewJob, Result, Work};
-use errand::store::{self, SqliteOptions};
+use super::live::{LONG, Live, PlainClaim, claim, claim_of, end, new_job, submit, wait_for_end_of};
+use super::world::{TestClock, TestIds, WORKSPACE, complete, fast_folder, make_store, options, start};
+use errand::engine::{
+    Bound, Claim, Claiming, Class, End, Engine, Error, JobView, NewJob, Now, Result, Submit, Waited, Work,
+};
+use errand::job::{Ending, Status};
+use errand::store::{self, Rows, SqliteOptions};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Runs `ask` while the writer is busy, so that all that it asks for shares one commit.
@@ -74,10 +77,7 @@ fn a_refusal_or_a_panic_in_a_group_is_its_own_callers_business() {
 fn a_group_whose_commit_fails_is_told_so_and_is_there_wholly_or_not() {
     let folder = fast_folder();
     let path = folder.path().join("jobs.db");
-    make_store(&path);
-    let disk = disk::insert(folder.path(), Fault::None, 3);
-    let options = SqliteOptions { vfs: Some(disk::VFS), ..options() };
-    let engine = start(&path, options, Arc::new(TestClock::new()), Arc::new(TestIds::new()));
+    let (engine, disk) = on_a_faulty_disk(folder.path());
     let asked = in_one_group(&engine, || {
         let asked: Vec<_> = (0..10).map(|_| create(&engine)).collect();
         disk.lock().expect("nobody panics with it").fail_next_sync();
@@ -93,6 +93,111 @@ fn a_group_whose_commit_fails_is_told_so_and_is_there_wholly_or_not() {
     disk::lose_power(folder.path());
     invariants::assert_integrity(&path);
     invariants::assert_hold(&path);
+}
+
+/// An engine on a disk that can be told to fail.
+fn on_a_faulty_disk(folder: &Path) -> (Arc<Engine>, Arc<Mutex<Disk>>) {
+    let path = folder.join("jobs.db");
+    make_store(&path);
+    let disk = disk::insert(folder, Fault::None, 3);
+    let options = SqliteOptions { vfs: Some(disk::VFS), ..options() };
+    (start(&path, options, Arc::new(TestClock::new()), Arc::new(TestIds::new())), disk)
+}
+
+fn keyed(kind: &str) -> Submit {
+    Submit { idempotency_key: Some("key".into()), ..new_job(kind) }
+}
+
+#[test]
+fn a_refusal_that_rests_on_a_commit_that_fails_is_not_told() {
+    let folder = fast_folder();
+    let (engine, disk) = on_a_faulty_disk(folder.path());
+    let submit = |kind: &str| {
+        let submit = keyed(kind);
+        ask(&engine, move |work| work.create(&submit, &NewJob::default()).map(|_| ()))
+    };
+    let cancel = || ask(&engine, |work| work.cancel(WORKSPACE, "nobody", None).map(|_| ()));
+    let claim = || ask(&engine, |work| work.claim(&claim_of("kind")).map(drop));
+    let (before, nothing, made, taken, after) = in_one_group(&engine, || {
+        let asked = (cancel(), claim(), submit("kind"), submit("other"), cancel());
+        disk.lock().expect("nobody panics with it").fail_next_sync();
+        asked
+    });
+    let told = |told: Receiver<Result<()>>| told.recv_timeout(LONG).expect("everybody is told");
+    let unknown = |told: Result<()>| assert!(matches!(told, Err(Error::Store(store::Error::Unknown(_)))), "{told:?}");
+    assert!(matches!(told(before), Err(Error::NoJob(_))), "it came before anything was written");
+    told(nothing).expect("there was nothing before anything was written");
+    unknown(told(made));
+    // It was told that its key had made a job, which may not be there.
+    unknown(told(taken));
+    unknown(told(after));
+}
+
+/// A claim that refuses what it finds.
+struct Refusing(PlainClaim);
+
+impl Claiming for Refusing {
+    type Given = JobView;
+
+    fn claim(&self) -> &Claim {
+        self.0.claim()
+    }
+
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<bool> {
+        self.0.look(rows, now)
+    }
+
+    fn run(&self, work: &mut Work) -> Result<Option<JobView>> {
+        let (rows, now) = work.rows();
+        if self.look(rows, now)? { Err(Error::Invalid("a job is there".into())) } else { Ok(None) }
+    }
+
+    fn undo(&self, _work: &mut Work, _given: &JobView) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_claim_is_not_told_of_a_job_whose_commit_it_shared_and_which_failed() {
+    let folder = fast_folder();
+    let (engine, disk) = on_a_faulty_disk(folder.path());
+    let (told, tell) = channel();
+    let done = move |result: Result<Option<JobView>>| drop(told.send(result));
+    let waits = engine.claim(Refusing(PlainClaim(claim_of("kind"))), Bound::after_ms(600_000, None), done);
+    assert!(matches!(waits, Waited::Later(_)), "there is no job yet");
+    disk.lock().expect("nobody panics with it").fail_next_sync();
+    let made = create(&engine).recv_timeout(LONG).expect("it is told");
+    assert!(matches!(made, Err(Error::Store(store::Error::Unknown(_)))), "{made:?}");
+    let told = tell.recv_timeout(LONG).expect("it shared the commit");
+    assert!(matches!(told, Err(Error::Store(store::Error::Unknown(_)))), "{:?}", told.map(drop));
+}
+
+#[test]
+fn an_end_whose_commit_fails_is_told_to_nobody_until_it_is_there() {
+    let folder = fast_folder();
+    let (engine, disk) = on_a_faulty_disk(folder.path());
+    for in_the_commit in [true, false] {
+        let job = submit(&engine, "kind");
+        let (_, token) = claim(&engine, "kind").expect("it is due");
+        let ended = wait_for_end_of(&engine, End { little: in_the_commit, ..end(&job) });
+        let completed = || {
+            let (job, token) = (job.clone(), token.clone());
+            ask(&engine, move |work| {
+                work.settle(WORKSPACE, &job, &token, &complete(Ending::Succeeded, "done")).map(drop)
+            })
+        };
+        disk.lock().expect("nobody panics with it").fail_next_sync();
+        let told = completed().recv_timeout(LONG).expect("it is told");
+        assert!(matches!(told, Err(Error::Store(store::Error::Unknown(_)))), "{told:?}");
+        let there = engine.read(|rows, _| Ok(rows.job_by_id(&job)?.expect("it is there").facts.status));
+        if there.expect("the store is read") == Status::Succeeded {
+            assert_eq!(ended.recv_timeout(LONG), Ok(Status::Succeeded));
+            continue;
+        }
+        assert!(ended.try_recv().is_err(), "it has not ended");
+        completed().recv_timeout(LONG).expect("it is told").expect("it is completed");
+        assert_eq!(ended.recv_timeout(LONG), Ok(Status::Succeeded));
+    }
 }
 
 #[test]
@@ -121,7 +226,7 @@ fn a_broken_row_in_a_group_is_the_trouble_of_the_one_that_meets_it() {
     let store = rusqlite::Connection::open(live.path()).expect("the store opens");
     store.execute_batch("DELETE FROM job_body").expect("it is written");
     drop(store);
-    let claim = || ask(&engine, |work| work.claim(&super::live::claim_of("broken")).map(drop));
+    let claim = || ask(&engine, |work| work.claim(&claim_of("broken")).map(drop));
     let (before, broken, after) = in_one_group(&engine, || (create(&engine), claim(), create(&engine)));
     let told = |told: Receiver<Result<()>>| told.recv_timeout(LONG).expect("it is told");
     assert!(matches!(told(broken), Err(Error::Store(store::Error::Corrupt(_)))));

@@ -1,9 +1,10 @@
 //! Engines as they run in a process: their own threads, the host's clock, several on one file.
-//! What they are to tell of comes by news alone: the fallback poll is off.
+//! What they are to tell of comes by news alone: the fallback poll is off, and nothing is looked at with a sweep.
 
 use super::world::{WORKSPACE, complete, fast_folder, make_store, options};
 use errand::engine::{
-    Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Now, Result, Settings, Settle, Submit, Ticket, Waited, Work,
+    Bound, Claim, Claiming, Class, End, Engine, JobView, NewJob, Now, Result, Settings, Settle, Submit, Ticket, Waited,
+    Work,
 };
 use errand::job::{Ending, Status};
 use errand::store::{self, Rows, Sqlite, Store, Tx};
@@ -15,6 +16,9 @@ use tempfile::TempDir;
 
 /// Longer than anything takes that is not stuck.
 pub const LONG: Duration = Duration::from_secs(10);
+
+/// Between two looks that are only there in case a word was lost: so it stays lost.
+pub const NEVER: Duration = Duration::from_secs(3_600);
 
 /// A store, and as many engines on it as are asked for: each as a process of its own would have.
 pub struct Live {
@@ -46,7 +50,7 @@ impl Live {
     }
 
     fn start(&self, store: Arc<dyn Store>) -> Arc<Engine> {
-        let settings = Settings { fallback_poll: None, ..Settings::default() };
+        let settings = Settings { fallback_poll: None, sweep_every: NEVER, ..Settings::default() };
         Engine::start(store, settings).expect("the engine starts")
     }
 }
@@ -178,20 +182,35 @@ pub fn wait_for(engine: &Arc<Engine>, claim: Claim) -> WaitForJob {
     }
 }
 
+/// The end of a job, for ten minutes; about half of them are read in the commit that ends them.
+pub fn end(job: &str) -> End {
+    let little = job.bytes().last().is_some_and(|last| last % 2 == 0);
+    End { id: job.into(), bound: Bound::after_ms(600_000, None), alike: None, little }
+}
+
 /// Begins to wait for the end of a job.
 pub fn wait_for_end(engine: &Arc<Engine>, job: &str) -> Receiver<Status> {
+    wait_for_end_of(engine, end(job))
+}
+
+pub fn wait_for_end_of(engine: &Arc<Engine>, end: End) -> Receiver<Status> {
     let (told, tell) = channel();
-    let again = told.clone();
-    let id = job.to_string();
+    when_ended(engine, end, move |status| {
+        told.send(status).ok();
+    });
+    tell
+}
+
+/// Calls `then` when the job has ended: on the thread of the engine's that learns of it.
+pub fn when_ended(engine: &Arc<Engine>, end: End, then: impl FnOnce(Status) + Clone + Send + 'static) {
+    let id = end.id.clone();
     let look = move |rows: &mut dyn Rows, _| {
         let job = rows.job_by_id(&id)?.expect("the job is there");
         Ok((job.facts.status, job.facts.status.is_terminal()))
     };
-    let done = move |result: Result<(Status, bool)>| {
-        told.send(result.expect("the wait ends well").0).ok();
-    };
-    if let Waited::Now(result) = engine.await_end(job, Bound::after_ms(600_000, None), look, done) {
-        again.send(result.expect("the wait ends well").0).ok();
+    let later = then.clone();
+    let done = move |result: Result<(Status, bool)>| later(result.expect("the wait ends well").0);
+    if let Waited::Now(result) = engine.await_end(end, look, done) {
+        then(result.expect("the wait ends well").0);
     }
-    tell
 }

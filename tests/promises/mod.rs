@@ -1,6 +1,7 @@
 //! The promises, tested: rules, a model, a simulation, broken disks, many threads and processes.
 //! Each test names what it holds; `tests/mutants.sh` shows that they can fail.
 
+mod across;
 mod commands;
 mod disk;
 mod fence;

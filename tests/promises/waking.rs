@@ -1,12 +1,15 @@
 //! Whoever waits is woken: by this process or another, however many wait, whatever others do meanwhile.
 
 use super::live::{
-    LONG, Live, claim, claim_of, finish, held, new_job, settle, submit, wait_for, wait_for_end, wait_for_job, write,
+    LONG, Live, PlainClaim, claim, claim_of, finish, held, new_job, settle, submit, wait_for, wait_for_end,
+    wait_for_job, write,
 };
 use super::world::{WORKSPACE, fail};
-use errand::engine::{Claim, Class, Engine, NewJob, Work};
+use errand::engine::{Bound, Claim, Claiming, Class, Engine, JobView, NewJob, Now, Result, Work};
 use errand::job::Status;
-use std::sync::mpsc::channel;
+use errand::store::Rows;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 #[test]
@@ -140,4 +143,61 @@ fn a_claim_that_was_woken_in_vain_and_is_then_given_up_takes_no_job() {
     let again = write(&engine, Class::Urgent, |work| work.claim(&claim_of("kind"))).map(held);
     assert_eq!(again.map(|lease| lease.0), Some(job), "nobody took it");
     assert!(its.try_recv().is_err());
+}
+
+/// A claim that looks for as long as the test likes.
+struct SlowLook {
+    claim: PlainClaim,
+    looks: Sender<()>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Claiming for SlowLook {
+    type Given = JobView;
+
+    fn claim(&self) -> &Claim {
+        self.claim.claim()
+    }
+
+    fn look(&self, rows: &mut dyn Rows, now: Now) -> Result<bool> {
+        let found = self.claim.look(rows, now);
+        self.looks.send(()).ok();
+        self.go_on.lock().expect("nobody panics with it").recv().ok();
+        found
+    }
+
+    fn run(&self, work: &mut Work) -> Result<Option<JobView>> {
+        self.claim.run(work)
+    }
+
+    fn undo(&self, work: &mut Work, given: &JobView) -> Result<()> {
+        self.claim.undo(work, given)
+    }
+}
+
+#[test]
+fn nobody_who_submits_waits_for_a_claim_that_only_looks() {
+    let live = Live::new();
+    let engine = live.engine();
+    let (looks, is_looking) = channel();
+    let (end, go_on) = channel();
+    let slow = SlowLook { claim: PlainClaim(claim_of("kind")), looks, go_on: Mutex::new(go_on) };
+    let (told, claimed) = channel();
+    let claims = engine.clone();
+    let looking = std::thread::spawn(move || {
+        let done = move |result: Result<Option<JobView>>| drop(told.send(result.map(|view| view.map(held))));
+        drop(claims.claim(slow, Bound::after_ms(600_000, None), done));
+    });
+    is_looking.recv_timeout(LONG).expect("it looks");
+    let (submitted, is_submitted) = channel();
+    let submits = engine.clone();
+    let submitting = std::thread::spawn(move || drop(submitted.send(submit(&submits, "kind"))));
+    let job = is_submitted.recv_timeout(LONG);
+    let got = claimed.recv_timeout(LONG);
+    drop(end);
+    looking.join().expect("it has looked");
+    submitting.join().expect("it has submitted");
+    let job = job.expect("it is there while the other looks");
+    let got = got.expect("it is told while it looks").expect("nothing is wrong").expect("there is a job");
+    assert_eq!(got.0, job);
 }
