@@ -20,6 +20,6 @@ mod waiting;
 pub use client::{connect, is_url, without_secret};
 pub use gate::Doors;
 pub use options::ServeOptions;
-pub use server::routes;
+pub use server::{BODY_BYTES_MAX, routes};
 pub use serving::Server;
 pub use tls::TlsFiles;

@@ -2,7 +2,8 @@
   "What is done to the boundary in a JVM that checks every JNI call (`-Xcheck:jni`) and has a small heap. `ERRAND_PANIC`
   names the entries that are to panic, each once in our own code and once outside of it, in a library for debugging;
   `jni-test` starts this and reads what it prints. It does not use clojure.test: what is wrong is thrown."
-  (:require [errand.core :as errand]
+  (:require [clojure.string :as str]
+            [errand.core :as errand]
             [errand.fixtures :as fixtures :refer [code ended? thrown within]]
             [errand.flow :as flow])
   (:import [errand.impl Codec Engine Native Pending]
@@ -19,7 +20,7 @@
 (defn panics
   "The value of ERRAND_PANIC."
   []
-  (apply str (interpose "," (mapcat (fn [entry] [(str entry) (str entry " outside")]) entries))))
+  (str/join "," (cons "heartbeat" (mapcat (fn [entry] [(str entry) (str entry " outside")]) entries))))
 
 (defmacro check [form]
   `(when-not ~form
@@ -41,6 +42,18 @@
   (check (instance? RuntimeException (thrown (f))))
   (check (= [:error "internal"] (f)))
   (f))
+
+(defn- panics-with-a-token
+  "A heartbeat that panics with the lease token at hand, told without it; the token is printed backwards, for `jni-test`."
+  [handle index]
+  (let [{:keys [job-id lease-token]} (:job (late (Native/call handle (index "jobs.claim") (bytes-of {:job-type "t" :worker-id "w"}))))
+        beat #(Native/call handle (index "jobs.heartbeat") (bytes-of {:job-id job-id :lease-token lease-token}))
+        told (Codec/decode ^bytes (Native/await (beat)) 1)]
+    (check (= "internal" (:code told)))
+    (check (str/includes? (:message told) "panic at heartbeat"))
+    (check (not (str/includes? (:message told) lease-token)))
+    (check (= "ok" (:directive (late (beat)))))
+    (println "token" (str/reverse lease-token))))
 
 (defn- panics-at-every-entry [^File folder]
   (check (map? (third-time #(reply (Native/describe)))))
@@ -64,6 +77,7 @@
       ;; Nobody is there to be told of the second.
       (check (give-up))
       (check (give-up)))
+    (panics-with-a-token handle index)
     (let [server (:server (third-time #(late (Native/serve handle (bytes-of {:listen "127.0.0.1:0" :drain-time 0})))))]
       (check (int? server))
       (third-time #(late (Native/stop server))))

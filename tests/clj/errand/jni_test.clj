@@ -14,21 +14,26 @@
   (io/file "target/debug/deps" (System/mapLibraryName "errand")))
 
 (defn- right
-  "Runs parts of the check in a JVM of its own."
+  "Runs parts of the check in a JVM of its own; gives what it printed."
   [variables parts & options]
   (let [call (str "(require 'errand.jni-check) (errand.jni-check/-main " (str/join " " (map pr-str parts)) ")")
         printed (fixtures/output (apply fixtures/clojure-process call variables "-Xcheck:jni" "-Xmx256m" options))]
     (is (= parts (map second (re-seq #"(?m)^passed (\w+) " printed)))
         printed)
     (is (not (re-find #"(?i)warning|fatal|hs_err|exception in native" (str/replace printed #"(?m)^(INFO|SEVERE|ERROR).*$" "")))
-        printed)))
+        printed)
+    printed))
 
 (deftest every-call-of-jni-is-right-whatever-is-done-to-the-boundary
   (right {} ["closed" "closing" "threads" "loaders" "memory"]))
 
 (deftest a-panic-at-any-entry-is-an-error-and-ends-nothing
   (is (.exists ^File debugging) "build it with: cargo test --no-run")
-  (right {"ERRAND_PANIC" (jni-check/panics)} ["panics"] (str "-Derrand.native.path=" (.getAbsolutePath ^File debugging))))
+  (let [path (str "-Derrand.native.path=" (.getAbsolutePath ^File debugging))
+        printed (right {"ERRAND_PANIC" (jni-check/panics)} ["panics"] path)
+        [_ backwards] (re-find #"(?m)^token (\w+)$" printed)]
+    (is (= 32 (count backwards)))
+    (is (not (str/includes? printed (str/reverse backwards))) "a lease token was told")))
 
 (deftest the-library-that-is-given-out-has-no-switch-for-panics
   (let [library (first (filter #(.endsWith (.getName ^File %) (System/mapLibraryName "errand"))
