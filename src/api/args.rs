@@ -269,7 +269,7 @@ impl<'a> Place<'a> {
         let text = |step| match step {
             Step::Key(name) => spell(name, self.names),
             Step::Index(index) => index.to_string(),
-            Step::Given(key) => edn::write(key),
+            Step::Given(key) => shown(key),
         };
         self.steps().into_iter().map(text).collect::<Vec<_>>().join(" ")
     }
@@ -356,6 +356,10 @@ pub fn unknown_key(place: &Place, key: &Value, known: impl Iterator<Item = &'sta
 
 /// The known name that was likely meant: the same but for its spelling, one that ends with what is given, or a near one.
 pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Nobody meant that; to compare it would take long.
+    if given.len() > limits::NAME_MAX {
+        return None;
+    }
     let bare = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     let wanted = bare(given);
     let rank = |name: &'a str| {
@@ -542,10 +546,14 @@ fn labels(value: &Value, max: usize, place: &Place) -> Result<Arg, Error> {
         return Err(place.invalid(format!("has {} entries; at most {max} are allowed", entries.len())));
     }
     for (key, value) in &entries {
-        if !matches!(key, Value::Str(_) | Value::Keyword(_)) {
-            return Err(place.invalid(format!("has the key {}; allowed: text or keywords", shown(key))));
-        }
-        text(value, 0, limits::KEY_MAX, &place.given(key))?;
+        let name = match key {
+            Value::Str(_) => key,
+            Value::Keyword(name) => &Value::str(&**name),
+            other => return Err(place.invalid(format!("has the key {}; allowed: text or keywords", shown(other)))),
+        };
+        let place = place.given(key);
+        text(name, 0, limits::KEY_MAX, &place)?;
+        text(value, 0, limits::KEY_MAX, &place)?;
     }
     Ok(Arg::Open(edn::write(&Value::Map(entries)).into()))
 }
@@ -685,12 +693,12 @@ fn names(value: &Value, max: usize, place: &Place) -> Result<Arg, Error> {
     }
     let mut names: Vec<String> = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let name = match item {
-            Value::Keyword(name) => name.to_string(),
-            other => match text(other, 1, limits::KEY_MAX, &place.index(index))? {
-                Arg::Text(text) => text,
-                _ => unreachable!("text is text"),
-            },
+        let given = match item {
+            Value::Keyword(name) => &Value::str(&**name),
+            other => other,
+        };
+        let Arg::Text(name) = text(given, 1, limits::KEY_MAX, &place.index(index))? else {
+            unreachable!("text is text")
         };
         if names.contains(&name) {
             return Err(place.invalid(format!("has \"{name}\" twice")));
@@ -788,8 +796,19 @@ fn number(value: &Value, place: &Place) -> Result<f64, Error> {
     fits.ok_or_else(|| place.invalid(format!("is {}; allowed: numbers from 1 to 1000", shown(value))))
 }
 
+/// A caller's key as the path of an error has it: itself, where it is short.
+pub(super) fn clipped(key: Value) -> Value {
+    let bytes = match &key {
+        Value::Keyword(name) => name.len(),
+        Value::Str(text) => text.len(),
+        Value::Nil | Value::Bool(_) | Value::Int(_) => 0,
+        other => edn::write(other).len(),
+    };
+    if bytes > limits::KEY_MAX { Value::str(shown(&key)) } else { key }
+}
+
 /// A value as an error shows it: short.
-pub(super) fn shown(value: &Value) -> String {
+pub fn shown(value: &Value) -> String {
     let text = match value {
         Value::Str(text) => format!("{text:?}"),
         Value::Map(_) | Value::Vector(_) | Value::List(_) | Value::Set(_) => return kind_of(value).into(),

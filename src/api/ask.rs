@@ -1,6 +1,7 @@
 //! Asking, and sleeping on the caller's own thread until the reply is there.
 //! It does not know commands.
 
+use super::args::shown;
 use super::command::command;
 use super::error::{Code, Error};
 use super::{Answer, Call, Client, Names, Reply};
@@ -16,7 +17,7 @@ const ALERT: Duration = Duration::from_micros(300);
 /// Runs a command and waits for its reply on this thread.
 pub fn ask(client: &dyn Client, name: &str, args: Value, names: Names) -> Reply {
     let Some(command) = command(name) else {
-        return Err(Error::new(Code::InvalidArgument, format!("command \"{name}\" is unknown")));
+        return Err(Error::new(Code::InvalidArgument, format!("command {} is unknown", shown(&name.into()))));
     };
     let place: Place = Arc::default();
     let told = Told { place: place.clone(), caller: std::thread::current() };

@@ -1,7 +1,7 @@
 //! Errors as every surface shows them: one table of codes with their HTTP status, exit status and advice to retry.
 //! It does not decide who is told what.
 
-use super::args::spelled;
+use super::args::{clipped, spelled};
 use super::command::Names;
 use crate::engine;
 use crate::job::Refusal;
@@ -128,7 +128,7 @@ impl Error {
     }
 
     pub fn at(mut self, path: Vec<Value>) -> Error {
-        self.path = path;
+        self.path = path.into_iter().map(clipped).collect();
         self
     }
 

@@ -25,7 +25,7 @@ mod view;
 mod waiting;
 
 pub use access::{Access, Caller, SCOPES, Scope};
-pub use args::{Args, duration_ms, duration_text, nearest};
+pub use args::{Args, duration_ms, duration_text, nearest, shown};
 pub use ask::ask;
 pub use backup::{BackupOptions, BytesTo, RestoreOptions, backup, restore};
 pub use check::{CheckOptions, Report, check};

@@ -161,6 +161,6 @@ pub fn written(screen: &Screen, matches: &ArgMatches, data: Json) -> Ended {
 
 fn shown(screen: &Screen, matches: &ArgMatches, data: Json) -> Ended {
     let read = json::read(data.to_string().as_bytes(), &[]).map_err(|fault| wrong(fault.message))?;
-    let workspace = variable("ERRAND_JOB_WORKSPACE_ID").unwrap_or_else(|| place::workspace(matches));
+    let workspace = variable("ERRAND_JOB_WORKSPACE_ID").map_or_else(|| place::workspace(matches), Ok)?;
     screen.reply(&read, &workspace, true)
 }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 const DEFAULT_STORE: &str = "errand.db";
 /// Set inside a handler.
 pub const JOB_DIR: [&str; 2] = ["ERRAND_JOB_DIR", "BREYTA_JOB_DIR"];
+/// Bytes of a workspace's name.
+const WORKSPACE_MAX: usize = 128;
 const HANDLER_RETRY_MS: u64 = 30_000;
 const DEFAULT_WORKSPACE: &str = "default";
 
@@ -89,10 +91,17 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 /// The workspace that is spoken for.
-pub fn workspace(matches: &ArgMatches) -> String {
+pub fn workspace(matches: &ArgMatches) -> Result<String, Error> {
     let flag = matches.get_one::<String>("workspace").cloned();
     let named = flag.or_else(|| variable("ERRAND_WORKSPACE")).or_else(|| variable("BREYTA_WORKSPACE"));
-    named.unwrap_or_else(|| DEFAULT_WORKSPACE.into())
+    match named {
+        None => Ok(DEFAULT_WORKSPACE.into()),
+        Some(name) if (1..=WORKSPACE_MAX).contains(&name.len()) => Ok(name),
+        Some(name) => {
+            let text = format!("workspace is text of {} bytes; allowed: 1 to {WORKSPACE_MAX}", name.len());
+            Err(Error::new(Code::InvalidArgument, text))
+        }
+    }
 }
 
 /// The key for a control plane, where one was given.
@@ -106,19 +115,19 @@ pub fn connect(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>
     let flags = (matches.get_one::<PathBuf>("db").cloned(), matches.get_one::<String>("api").cloned());
     let errand = (variable("ERRAND_DB").map(PathBuf::from), variable("ERRAND_API_URL"));
     match choose(flags, errand, variable("BREYTA_API_URL"))? {
-        Choice::Store(path) => open_store(&path, workspace(matches), missing),
+        Choice::Store(path) => open_store(&path, workspace(matches)?, missing),
         Choice::Url(url) => {
             // Inside a handler a restart is ridden out, as its worker does.
             let retry_for_ms = JOB_DIR.iter().find_map(|name| variable(name)).map(|_| HANDLER_RETRY_MS);
             let api_key = api_key(matches)?;
-            http::connect(&url, RemoteOptions { workspace: workspace(matches), api_key, retry_for_ms })
+            http::connect(&url, RemoteOptions { workspace: workspace(matches)?, api_key, retry_for_ms })
         }
     }
 }
 
 /// Opens the store that the flags and the environment name, for what is done to the store itself.
 pub fn connect_store(matches: &ArgMatches, missing: Missing) -> Result<Arc<dyn Client>, Error> {
-    open_store(&store(matches)?, workspace(matches), missing)
+    open_store(&store(matches)?, workspace(matches)?, missing)
 }
 
 /// The store that is named. A URL in the environment says where other commands ask.
@@ -127,6 +136,7 @@ pub fn store(matches: &ArgMatches) -> Result<PathBuf, Error> {
     match choose(flags, (variable("ERRAND_DB").map(PathBuf::from), None), None)? {
         Choice::Store(path) => Ok(path),
         Choice::Url(url) => {
+            let url = http::without_secret(&url);
             let text = format!("control plane \"{url}\" is no store: name one with --db");
             Err(Error::new(Code::InvalidArgument, text))
         }
@@ -138,6 +148,7 @@ pub fn own_store(matches: &ArgMatches) -> Result<PathBuf, Error> {
     let named = matches.get_one::<PathBuf>("db").is_some() || variable("ERRAND_DB").is_some();
     match variable("ERRAND_API_URL").or_else(|| variable("BREYTA_API_URL")) {
         Some(url) if !named => {
+            let url = http::without_secret(&url);
             let text = format!("control plane \"{url}\" of the environment is no store: name one with --db");
             Err(Error::new(Code::InvalidArgument, text))
         }
@@ -150,7 +161,7 @@ pub fn serve(matches: &ArgMatches, missing: Missing, options: OpenOptions) -> Re
     let path = absolute(&store(matches)?)?;
     let made = missing == Missing::Make && !path.exists();
     let create = missing == Missing::Make;
-    let host = api::open_host(&path, &OpenOptions { create, workspace: workspace(matches), ..options })?;
+    let host = api::open_host(&path, &OpenOptions { create, workspace: workspace(matches)?, ..options })?;
     tell_made(made, &path);
     Ok(host)
 }
@@ -184,7 +195,8 @@ fn choose(
 }
 
 fn has_scheme(path: &Path, schemes: &[&str]) -> bool {
-    schemes.iter().any(|scheme| path.to_string_lossy().starts_with(scheme))
+    let path = path.to_string_lossy();
+    schemes.iter().any(|scheme| path.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
 }
 
 fn open_store(path: &Path, workspace: String, missing: Missing) -> Result<Arc<dyn Client>, Error> {

@@ -4,7 +4,7 @@
 use super::output::{Format, Screen, note, print};
 use super::place::{self, Missing};
 use super::{Ended, help, source};
-use crate::api::{EventSink, OpenOptions};
+use crate::api::{Error, EventSink, OpenOptions};
 use crate::http::{ServeOptions, Server, TlsFiles};
 use crate::value::{MapBuilder, Value};
 use crate::worker::{Log, heard};
@@ -44,7 +44,7 @@ pub fn command() -> Command {
                 .help("where the bytes of files are kept, remembered in the store; beside it when never said"),
         )
         .arg(
-            text("retention", "DURATION").value_parser(source::duration).help(
+            text("retention", "DURATION").value_parser(source::keep).help(
                 "how long ended jobs are kept with their resources, remembered in the store; 30d when never said",
             ),
         )
@@ -80,7 +80,7 @@ pub fn run(matches: &ArgMatches, screen: &Screen) -> Ended {
         let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         tracing::warn!(event = text("event"), message = text("message"), "engine");
     });
-    let host = place::serve(matches, Missing::Make, store_options(matches, sink))?;
+    let host = place::serve(matches, Missing::Make, store_options(matches, sink)?)?;
     let store = host.path().to_string_lossy().into_owned();
     let options = options(matches);
     let open = options.no_auth;
@@ -96,22 +96,27 @@ pub fn run(matches: &ArgMatches, screen: &Screen) -> Ended {
 }
 
 /// How the store is opened: what is said of files and of how long things are kept is remembered in it.
-fn store_options(matches: &ArgMatches, sink: EventSink) -> OpenOptions {
+fn store_options(matches: &ArgMatches, sink: EventSink) -> Result<OpenOptions, Error> {
     let ms = |time: &Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     let by_type = matches.get_many::<(String, Duration)>("retention-type");
-    OpenOptions {
-        on_event: Some(sink),
-        resources: matches.get_one::<String>("resources").cloned(),
-        retention_ms: matches.get_one::<Duration>("retention").map(ms),
-        retention_by_type: by_type.map(|given| given.map(|(name, time)| (name.clone(), ms(time))).collect()),
-        ..OpenOptions::default()
-    }
+    let by_type = by_type.map(|given| given.map(|(name, time)| (Value::str(&**name), ms(time).into())).collect());
+    // The options of a program have the bounds and the words; only the names are others.
+    let given = MapBuilder::new()
+        .put_some("resources", matches.get_one::<String>("resources").cloned())
+        .put_some("retention", matches.get_one::<Duration>("retention").map(ms))
+        .put_some("retention-by-type", by_type.map(Value::Map))
+        .build();
+    let options = OpenOptions::from_value(&given).map_err(|error| {
+        let message = error.message.replacen(":retention-by-type", "--retention-type", 1);
+        Error { message: message.replacen(':', "--", usize::from(message.starts_with(':'))), ..error }
+    })?;
+    Ok(OpenOptions { on_event: Some(sink), ..options })
 }
 
 /// `type=duration`
 fn kept(text: &str) -> Result<(String, Duration), String> {
     let (name, time) = source::pair(text)?;
-    Ok((name, source::duration(&time)?))
+    Ok((name, source::keep(&time)?))
 }
 
 fn options(matches: &ArgMatches) -> ServeOptions {

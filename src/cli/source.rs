@@ -6,6 +6,7 @@ use crate::value::{Value, edn, json};
 use clap::ArgMatches;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The most that is read of a file that a flag names: the largest batch fits.
 const FILE_BYTES_MAX: u64 = 128 << 20;
@@ -142,8 +143,18 @@ pub fn pairs(matches: &ArgMatches, id: &str) -> Vec<(String, serde_json::Value)>
     given.map(|(name, value)| (name.clone(), pair_value(value))).collect()
 }
 
-/// A duration flag: `500ms`, `30s`, `2m`, `1h`, `1d`, or whole milliseconds.
-pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+/// A duration flag: `500ms`, `30s`, `2m`, `1h`, `1d`, or whole milliseconds; at most 366 days.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    within(text, 366)
+}
+
+/// As `duration`, for how long something is kept.
+pub fn keep(text: &str) -> Result<Duration, String> {
+    let time = within(text, 3_660)?;
+    if time.is_zero() { Err("a duration from 1ms on is needed".into()) } else { Ok(time) }
+}
+
+fn within(text: &str, days_max: u64) -> Result<Duration, String> {
     const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -153,9 +164,9 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
         .ok()
         .zip(scale)
         .and_then(|(number, scale)| number.checked_mul(scale))
-        .filter(|ms| *ms <= 366 * 86_400_000)
-        .map(std::time::Duration::from_millis)
-        .ok_or_else(|| "a duration such as 500ms, 30s, 2m, 1h or 1d is needed".to_owned())
+        .filter(|ms| *ms <= days_max * 86_400_000)
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("a duration such as 500ms, 30s, 2m, 1h or 1d is needed, at most {days_max}d"))
 }
 
 #[cfg(test)]
@@ -169,9 +180,16 @@ mod tests {
         {
             assert_eq!(duration(text).unwrap().as_millis(), ms, "{text}");
         }
-        for text in ["", "s", "-1s", "5 minutes", "1.5s", "99999999999999999999s", "367d"] {
+        for text in ["", "s", "-1s", "5 minutes", "1.5s", "99999999999999999999s", "367d", "31622400001ms"] {
             assert!(duration(text).is_err(), "{text}");
         }
+        assert_eq!(duration("366d"), duration("31622400000ms"));
+        assert_eq!(
+            duration("367d").unwrap_err(),
+            "a duration such as 500ms, 30s, 2m, 1h or 1d is needed, at most 366d"
+        );
+        assert!(keep("3660d").is_ok() && keep("1ms").is_ok());
+        assert!(keep("316224000001ms").is_err() && keep("0").is_err());
     }
 
     #[test]

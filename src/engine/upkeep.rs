@@ -56,6 +56,8 @@ struct State {
     closed: bool,
     watch: Option<Box<dyn Send + Sync>>,
     watching: bool,
+    /// When the thread goes on by itself at the latest; nothing before it first sleeps.
+    looks_at: Option<Instant>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -154,12 +156,20 @@ impl Upkeep {
             return call.woken(Why::Closed, &mut Seen::default());
         }
         // Whoever waits for a job lets it be looked at.
-        let signal = matches!(waiting.topic, Topic::End(_));
+        let signal = matches!(waiting.topic, Topic::End(_)) && !self.looks_before(&state, &waiting);
         state.waiters.add(number, waiting, call);
         drop(state);
         if signal {
             self.signal.notify_one();
         }
+    }
+
+    /// Whether the thread goes on early enough for the one that waits, without being told of it.
+    fn looks_before(&self, state: &State, waiting: &Waiting) -> bool {
+        let polls = [waiting.poll_ms.map(Duration::from_millis), self.fallback_poll];
+        let polls_at = polls.into_iter().flatten().min().map(|poll| Instant::now() + poll);
+        let wanted = polls_at.map_or(waiting.deadline, |at| at.min(waiting.deadline));
+        state.watching && state.looks_at.is_some_and(|at| at <= wanted)
     }
 
     /// Takes a waiter out, if it still waits.
@@ -302,6 +312,7 @@ impl Keeper {
             let next = [Some(self.sweep_at), self.poll_at, state.waiters.next_deadline(), state.next_due_queue()];
             let next = next.into_iter().flatten().min().unwrap_or(self.sweep_at);
             let wait = next.saturating_duration_since(now);
+            state.looks_at = Some(next);
             state = upkeep.signal.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }

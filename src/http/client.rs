@@ -21,6 +21,13 @@ pub fn is_url(place: &str) -> bool {
     scheme("http://") || scheme("https://")
 }
 
+/// An address as an error shows it: without the user and the password that may stand in it.
+pub fn without_secret(url: &str) -> String {
+    let Some((before, host)) = url.rsplit_once('@') else { return url.into() };
+    let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
+    format!("{scheme}…@{host}")
+}
+
 /// A client of the control plane at `url`. Nothing is sent before the first call.
 pub fn connect(url: &str, options: RemoteOptions) -> Result<Arc<dyn Client>, Error> {
     let line = Line::new(url, &options)?;

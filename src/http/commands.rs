@@ -7,7 +7,7 @@ use super::log::Said;
 use super::pace;
 use super::server::{BODY_BYTES_MAX, Shared, header_text};
 use super::waiting;
-use crate::api::{self, Call, Caller, Code, Error};
+use crate::api::{self, Call, Caller, Code, Error, shown};
 use crate::value::Value;
 use axum::body::Body;
 use axum::extract::State;
@@ -114,12 +114,15 @@ fn read_call(form: Form, body: &[u8]) -> Result<Call, Error> {
             (Some("command"), _) => return Err(wrong("command is not text; allowed: the name of a command".into())),
             (Some("args"), Value::Nil) => {}
             (Some("args"), value) => args = value,
-            (Some(key), _) => return Err(wrong(format!("key \"{key}\" is unknown; allowed: command, args"))),
+            (Some(key), _) => {
+                return Err(wrong(format!("key {} is unknown; allowed: command, args", shown(&key.into()))));
+            }
             (None, _) => return Err(wrong("body has a key that is not text; allowed: command, args".into())),
         }
     }
     let name = name.ok_or_else(|| wrong("command is missing; it is required".into()))?;
-    let command = api::command(&name).ok_or_else(|| wrong(format!("command \"{name}\" is unknown")))?;
+    let command =
+        api::command(&name).ok_or_else(|| wrong(format!("command {} is unknown", shown(&name.as_str().into()))))?;
     Ok(Call { command, args, names: form.names() })
 }
 

@@ -117,7 +117,10 @@ impl Gate {
             return Some("host is given twice; allowed: one Host header".into());
         }
         if !self.knows(name_of(host)) {
-            return Some(format!("host \"{host}\" is not this server; name others with --public-url"));
+            return Some(format!(
+                "host {} is not this server; name others with --public-url",
+                api::shown(&host.into())
+            ));
         }
         let origin = headers.get("origin")?;
         let own = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, origin)| origin);

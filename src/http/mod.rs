@@ -17,7 +17,7 @@ mod serving;
 mod tls;
 mod waiting;
 
-pub use client::{connect, is_url};
+pub use client::{connect, is_url, without_secret};
 pub use gate::Doors;
 pub use options::ServeOptions;
 pub use server::routes;

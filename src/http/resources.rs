@@ -6,8 +6,8 @@ use super::form::{Failure, Form};
 use super::gate::Asked;
 use super::server::Shared;
 use super::waiting;
-use crate::api::{Call, Caller, Code, Error, Reply, Scope, command};
-use crate::value::{MapBuilder, Value, edn};
+use crate::api::{Call, Caller, Code, Error, Reply, Scope, command, shown};
+use crate::value::{MapBuilder, Value};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -157,7 +157,7 @@ fn query_call(headers: &HeaderMap, body: &[u8]) -> Result<(Form, Call), Error> {
             Value::Map(page) if is_page => args.extend(page),
             Value::Nil => {}
             other if is_page => {
-                let text = format!("page is {}; allowed: a map of limit and offset", edn::write(&other));
+                let text = format!("page is {}; allowed: a map of limit and offset", shown(&other));
                 return Err(Error::new(Code::InvalidArgument, text));
             }
             other => args.push((key, other)),

@@ -9,7 +9,7 @@ use super::health;
 use super::log;
 use super::metrics::Metrics;
 use super::resources;
-use crate::api::{Code, Error, Host};
+use crate::api::{Code, Error, Host, shown};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -80,12 +80,12 @@ pub fn routes(app: Shared) -> Router {
 }
 
 async fn unknown_path(request: Request) -> Response {
-    let error = Error::new(Code::NotFound, format!("path \"{}\" is unknown", request.uri().path()));
+    let error = Error::new(Code::NotFound, format!("path {} is unknown", shown(&request.uri().path().into())));
     Failure::of(request.headers(), error).into_response()
 }
 
 async fn wrong_method(request: Request) -> Response {
-    let text = format!("method {} is not for path \"{}\"", request.method(), request.uri().path());
+    let text = format!("method {} is not for path {}", request.method(), shown(&request.uri().path().into()));
     let error = Error::new(Code::InvalidArgument, text);
     Failure { status: Some(StatusCode::METHOD_NOT_ALLOWED), ..Failure::of(request.headers(), error) }.into_response()
 }

@@ -13,7 +13,7 @@ pub const BATCH_BYTES_MAX: usize = 128 << 20;
 pub const REPLY_BYTES_MAX: usize = 64 << 20;
 /// Job types, worker ids.
 pub const NAME_MAX: usize = 128;
-/// Step ids, workflow ids, idempotency keys, request ids, codes and what else a caller names.
+/// Step ids, workflow ids, idempotency keys, request ids, codes, fields of tables and what else a caller names.
 pub const KEY_MAX: usize = 512;
 pub const LABELS_MAX: usize = 64;
 
@@ -69,6 +69,8 @@ pub const QUERY_FILTERS_MAX: usize = 32;
 pub const QUERY_OFFSET_MAX: i64 = TABLE_ROWS_MAX;
 /// Rows that are sorted without an index.
 pub const QUERY_SORTED_MAX: usize = 200_000;
+/// Their values in the fields that they are sorted by, together.
+pub const QUERY_SORTED_BYTES_MAX: usize = 64 << 20;
 
 pub const FILE_BYTES_MAX: u64 = 4 << 30;
 pub const FILENAME_MAX: usize = 255;

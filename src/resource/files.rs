@@ -29,7 +29,7 @@ pub struct Begun {
 }
 
 impl NewFile {
-    /// Refuses names that could be taken for paths, and types that could not stand in a header.
+    /// Refuses names that could be taken for paths, types that could not stand in a header, and what is too long.
     pub fn check(&self) -> Result<()> {
         let is_plain = |name: &str| {
             !name.is_empty()
@@ -51,6 +51,12 @@ impl NewFile {
                 "folder \"{}\" is not a relative path of plain names; allowed: \"reports/2026\"",
                 shortened(folder)
             )));
+        }
+        if let Some(label) = &self.label
+            && label.len() > limits::KEY_MAX
+        {
+            let (size, max) = (label.len(), limits::KEY_MAX);
+            return Err(Error::Invalid(format!("label of the file is {size} bytes; at most {max} are allowed")));
         }
         check_content_type(self.content_type.as_deref())
     }

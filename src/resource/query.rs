@@ -284,15 +284,22 @@ fn scan(
 /// The rows that fulfil the conditions, in the order that is asked for.
 fn sorted(rows: &mut dyn Rows, resource_seq: i64, source: &Source, query: &Query) -> Result<Vec<i64>> {
     let mut found: Vec<(Vec<Vec<u8>>, i64)> = Vec::new();
+    let mut bytes = 0;
+    let too_many = |what: String| {
+        let text = format!("sort has more than {what} to put in order; allowed: an index field, or a narrower where");
+        Err(Error::Invalid(text))
+    };
     scan(rows, resource_seq, source, |row_seq, _, row| {
         if query.conditions.iter().all(|condition| condition.holds(row)) {
-            found.push((query.sort.iter().map(|(field, _)| order::key(field_value(row, field))).collect(), row_seq));
+            let keys: Vec<_> = query.sort.iter().map(|(field, _)| order::key(field_value(row, field))).collect();
+            bytes += keys.iter().map(Vec::len).sum::<usize>();
+            found.push((keys, row_seq));
         }
         if found.len() > limits::QUERY_SORTED_MAX {
-            let max = limits::QUERY_SORTED_MAX;
-            return Err(Error::Invalid(format!(
-                "sort has more than {max} rows to put in order; allowed: an index field, or a narrower where"
-            )));
+            return too_many(format!("{} rows", limits::QUERY_SORTED_MAX));
+        }
+        if bytes > limits::QUERY_SORTED_BYTES_MAX {
+            return too_many(format!("{} bytes", limits::QUERY_SORTED_BYTES_MAX));
         }
         Ok(true)
     })?;

@@ -2,7 +2,7 @@
 //! It does not query them.
 
 use super::kv::made;
-use super::{At, Error, Result, TABLE, TABLE_CONTENT_TYPE, order, strings};
+use super::{At, Error, Result, TABLE, TABLE_CONTENT_TYPE, order, shortened, strings};
 use crate::job::limits;
 use crate::store::{Artifact, Cell, Resource, Table, TableRow, Text, Tx};
 use crate::value::{MapBuilder, Value, edn};
@@ -138,7 +138,7 @@ fn open<'a>(tx: &'a mut dyn Tx, at: &At, name: &str, new: &NewRows) -> Result<Wr
 
 impl Writing<'_> {
     fn put(&mut self, index: usize, new: &NewRow) -> Result<()> {
-        self.learn(&new.fields)?;
+        self.learn(index, &new.fields)?;
         if self.key_fields.is_empty() {
             return self.insert(index, None, new);
         }
@@ -153,9 +153,16 @@ impl Writing<'_> {
     }
 
     /// Lets the schema grow.
-    fn learn(&mut self, row: &Value) -> Result<()> {
+    fn learn(&mut self, index: usize, row: &Value) -> Result<()> {
         for (key, _) in entries(row) {
             let name = field_name(key);
+            if name.len() > limits::KEY_MAX {
+                let (size, max) = (name.len(), limits::KEY_MAX);
+                let shown = shortened(&name);
+                return Err(Error::TooLarge(format!(
+                    "rows {index} has a field \"{shown}\" whose name is {size} bytes; at most {max} are allowed"
+                )));
+            }
             if !self.fields.contains(&name) {
                 self.fields.push(name);
             }

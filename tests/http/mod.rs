@@ -5,6 +5,7 @@ mod attacks;
 mod errors;
 mod files;
 mod letter;
+mod limits;
 mod operations;
 mod polls;
 mod private;

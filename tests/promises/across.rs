@@ -2,7 +2,7 @@
 //! besides: no poll is on, and nothing else is committed once a round is over, so a word that is lost is never made good.
 
 use super::invariants;
-use super::live::{Live, NEVER, finish, submit, wait_for_end, wait_for_job, when_ended};
+use super::live::{Live, NEVER, end, finish, submit, wait_for_end, wait_for_job, when_ended};
 use super::world::options;
 use errand::engine::{Engine, Settings};
 use errand::job::Status;
@@ -138,7 +138,7 @@ fn whoever_waits_is_told_of_what_another_process_commits_while_the_engine_is_bus
         let first = submit(&engine, &kind(NAMES[0], 0));
         let asks = engine.clone();
         // The thread that learns what others commit goes on only when they have committed more.
-        when_ended(&engine, &first, move |_| {
+        when_ended(&engine, end(&first), move |_| {
             let second = submit(&asks, &kind(NAMES[0], 1));
             let ended = wait_for_end(&asks, &second);
             let begun = Instant::now();

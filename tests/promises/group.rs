@@ -2,11 +2,12 @@
 
 use super::disk::{self, Disk, Fault};
 use super::invariants;
-use super::live::{LONG, Live, PlainClaim, claim_of, new_job};
-use super::world::{TestClock, TestIds, WORKSPACE, fast_folder, make_store, options, start};
+use super::live::{LONG, Live, PlainClaim, claim, claim_of, end, new_job, submit, wait_for_end_of};
+use super::world::{TestClock, TestIds, WORKSPACE, complete, fast_folder, make_store, options, start};
 use errand::engine::{
-    Bound, Claim, Claiming, Class, Engine, Error, JobView, NewJob, Now, Result, Submit, Waited, Work,
+    Bound, Claim, Claiming, Class, End, Engine, Error, JobView, NewJob, Now, Result, Submit, Waited, Work,
 };
+use errand::job::{Ending, Status};
 use errand::store::{self, Rows, SqliteOptions};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
@@ -169,6 +170,34 @@ fn a_claim_is_not_told_of_a_job_whose_commit_it_shared_and_which_failed() {
     assert!(matches!(made, Err(Error::Store(store::Error::Unknown(_)))), "{made:?}");
     let told = tell.recv_timeout(LONG).expect("it shared the commit");
     assert!(matches!(told, Err(Error::Store(store::Error::Unknown(_)))), "{:?}", told.map(drop));
+}
+
+#[test]
+fn an_end_whose_commit_fails_is_told_to_nobody_until_it_is_there() {
+    let folder = fast_folder();
+    let (engine, disk) = on_a_faulty_disk(folder.path());
+    for in_the_commit in [true, false] {
+        let job = submit(&engine, "kind");
+        let (_, token) = claim(&engine, "kind").expect("it is due");
+        let ended = wait_for_end_of(&engine, End { little: in_the_commit, ..end(&job) });
+        let completed = || {
+            let (job, token) = (job.clone(), token.clone());
+            ask(&engine, move |work| {
+                work.settle(WORKSPACE, &job, &token, &complete(Ending::Succeeded, "done")).map(drop)
+            })
+        };
+        disk.lock().expect("nobody panics with it").fail_next_sync();
+        let told = completed().recv_timeout(LONG).expect("it is told");
+        assert!(matches!(told, Err(Error::Store(store::Error::Unknown(_)))), "{told:?}");
+        let there = engine.read(|rows, _| Ok(rows.job_by_id(&job)?.expect("it is there").facts.status));
+        if there.expect("the store is read") == Status::Succeeded {
+            assert_eq!(ended.recv_timeout(LONG), Ok(Status::Succeeded));
+            continue;
+        }
+        assert!(ended.try_recv().is_err(), "it has not ended");
+        completed().recv_timeout(LONG).expect("it is told").expect("it is completed");
+        assert_eq!(ended.recv_timeout(LONG), Ok(Status::Succeeded));
+    }
 }
 
 #[test]

@@ -190,23 +190,27 @@ pub fn end(job: &str) -> End {
 
 /// Begins to wait for the end of a job.
 pub fn wait_for_end(engine: &Arc<Engine>, job: &str) -> Receiver<Status> {
+    wait_for_end_of(engine, end(job))
+}
+
+pub fn wait_for_end_of(engine: &Arc<Engine>, end: End) -> Receiver<Status> {
     let (told, tell) = channel();
-    when_ended(engine, job, move |status| {
+    when_ended(engine, end, move |status| {
         told.send(status).ok();
     });
     tell
 }
 
 /// Calls `then` when the job has ended: on the thread of the engine's that learns of it.
-pub fn when_ended(engine: &Arc<Engine>, job: &str, then: impl FnOnce(Status) + Clone + Send + 'static) {
-    let id = job.to_string();
+pub fn when_ended(engine: &Arc<Engine>, end: End, then: impl FnOnce(Status) + Clone + Send + 'static) {
+    let id = end.id.clone();
     let look = move |rows: &mut dyn Rows, _| {
         let job = rows.job_by_id(&id)?.expect("the job is there");
         Ok((job.facts.status, job.facts.status.is_terminal()))
     };
     let later = then.clone();
     let done = move |result: Result<(Status, bool)>| later(result.expect("the wait ends well").0);
-    if let Waited::Now(result) = engine.await_end(end(job), look, done) {
+    if let Waited::Now(result) = engine.await_end(end, look, done) {
         then(result.expect("the wait ends well").0);
     }
 }

@@ -8,6 +8,7 @@ mod fence;
 mod found;
 mod group;
 pub mod invariants;
+mod limits;
 mod live;
 mod model;
 mod plans;
@@ -23,5 +24,6 @@ mod transitions;
 mod waking;
 mod world;
 
+pub use limits::rows;
 pub use process::wait;
 pub use transitions::same_as_golden;

@@ -1,6 +1,7 @@
 //! Answers of a control plane, and what stands in the place of one: data, its errors, and what went wrong on the way.
 //! It does not send anything, nor decide when it is tried again.
 
+use super::without_secret;
 use crate::api::{self, CODES, Code, Error};
 use crate::value::{Name, Value, edn, json};
 use reqwest::Response;
@@ -175,7 +176,7 @@ impl Head {
                 (format!("\"{url}\" refuses us with HTTP {status}, but not as a control plane does"), false)
             }
             300..=399 => {
-                let to = self.location.as_deref().unwrap_or("nowhere");
+                let to = without_secret(self.location.as_deref().unwrap_or("nowhere"));
                 (format!("\"{url}\" sends us on to \"{to}\"; give the control plane's own address"), false)
             }
             _ => {

@@ -2,6 +2,7 @@
 //! It does not wait for jobs, nor read what an answer means.
 
 use super::answer::{self, Fault};
+use super::without_secret;
 use crate::api::{Code, Command, Error, RemoteOptions, Reply};
 use crate::value::{MapBuilder, Value, edn};
 use bytes::Bytes;
@@ -259,6 +260,7 @@ fn commands_url(url: &str) -> Result<Url, Error> {
 }
 
 fn unusable(url: &str, problem: &str) -> Error {
+    let url = without_secret(url);
     Error::new(Code::InvalidArgument, format!("control plane \"{url}\" cannot be used: {problem}"))
 }
 
@@ -298,8 +300,11 @@ mod tests {
         for url in ["http://", "ftp://x", "http://x?y=1", "http://x#y"] {
             assert_eq!(commands_url(url).unwrap_err().code, Code::InvalidArgument, "{url}");
         }
-        let error = commands_url("http://me:hidden@x").unwrap_err();
-        assert!(!error.message.contains("hidden"), "{error}");
+        let hidden = ["http://me:hidden@x", "ftp://me:hidden@x", "http://me:hidden@x:99999", "me:hidden@x"];
+        for url in hidden.into_iter().chain(["http://me:hid@hidden@x?y", "http://me:hid den@x y", "http://hidden@/"]) {
+            let error = commands_url(url).unwrap_err();
+            assert!(!error.message.contains("hid"), "{error}");
+        }
     }
 
     #[test]
