@@ -8,7 +8,7 @@ use super::files::LocalFiles;
 use super::operation::Operation;
 use super::run::{ClaimAs, Made, Reading, Run, claim_data, give_back};
 use super::{Answer, Call, Done, Pending, Reply};
-use crate::engine::{self, Bound, Engine, Ticket, Used, Waited, Work};
+use crate::engine::{self, Bound, End, Engine, Ticket, Used, Waited, Work};
 use crate::job::limits;
 use crate::resource::Blobs;
 use crate::value::Value;
@@ -148,7 +148,7 @@ impl Host {
                 self.waited(slot, engine.claim(claim, bound, done), claim_data)
             }
             Run::Await(run) => {
-                let super::run::Await { id, mut wait, alike, look } = run(&workspace, &args);
+                let super::run::Await { id, mut wait, alike, little, look } = run(&workspace, &args);
                 // What a key may see is asked for each.
                 let alike = Some(alike).filter(|_| allow.is_all());
                 wait.timeout_ms = wait_ms(caller, &call, &args, "timeout-ms")?;
@@ -162,7 +162,7 @@ impl Host {
                     allow.check(rows, now)?;
                     look(rows, now)
                 };
-                self.waited(slot, engine.await_end_alike(&id, bound, alike, look, done), data)
+                self.waited(slot, engine.await_end(End { id, bound, alike, little }, look, done), data)
             }
         })
     }

@@ -150,7 +150,7 @@ pub fn claim_data(claimed: Option<Made>) -> Value {
 }
 
 /// Reads the state of what is waited for, and whether it has ended.
-pub type Look = Box<dyn Fn(&mut dyn Rows, Now) -> engine::Result<(Value, bool)> + Send>;
+pub type Look = Box<dyn Fn(&mut dyn Rows, Now) -> engine::Result<(Value, bool)> + Send + Sync>;
 
 /// A wait for an end.
 pub struct Await {
@@ -158,6 +158,8 @@ pub struct Await {
     pub wait: Wait,
     /// Equal where the same is read of the same id.
     pub alike: String,
+    /// Whether little is read.
+    pub little: bool,
     pub look: Look,
 }
 
@@ -402,7 +404,7 @@ pub fn await_job(workspace: &str, args: &Args) -> Await {
         let ended = view.job.facts.status.is_terminal();
         Ok((MapBuilder::new().put("job", view::job(view)).put("terminal", ended).build(), ended))
     };
-    Await { id, wait: wait(args), alike: format!("job {alike}"), look: Box::new(look) }
+    Await { id, wait: wait(args), alike: format!("job {alike}"), little: true, look: Box::new(look) }
 }
 
 pub fn await_batch(workspace: &str, args: &Args) -> Await {
@@ -417,7 +419,7 @@ pub fn await_batch(workspace: &str, args: &Args) -> Await {
         data.push((Value::key("terminal"), Value::Bool(ended)));
         Ok((Value::Map(data), ended))
     };
-    Await { id, wait: wait(args), alike, look: Box::new(look) }
+    Await { id, wait: wait(args), alike, little: false, look: Box::new(look) }
 }
 
 fn wait(args: &Args) -> Wait {

@@ -251,15 +251,17 @@ impl Committer {
         }
         // Whoever is told may ask again at once.
         drop(session);
-        settle_all(joined, done.as_ref().err());
-        match done {
-            Err(Error::Store(store::Error::Busy(_)) | Error::Conflict) => None,
-            Err(error) => Some(Err(error)),
+        let (done, trouble) = match done {
             Ok((value, news)) => {
+                // Before those who joined go on, on other threads: by then this one is to be on its way to its next call.
                 (self.tell)(news, true);
-                Some(Ok(value))
+                (Some(Ok(value)), None)
             }
-        }
+            Err(trouble @ (Error::Store(store::Error::Busy(_)) | Error::Conflict)) => (None, Some(trouble)),
+            Err(error) => (Some(Err(error.clone())), Some(error)),
+        };
+        settle_all(joined, trouble.as_ref());
+        done
     }
 
     /// Commits one operation with those that join it, which are to be settled with what became of it.

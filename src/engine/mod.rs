@@ -37,7 +37,7 @@ pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
 pub use users::Used;
 pub use view::{BatchView, Depth, JobView};
-pub use wait::{Bound, Claiming, Ticket, Waited};
+pub use wait::{Bound, Claiming, End, Ticket, Waited};
 pub use work::Work;
 
 use crate::store::{Patience, Rows, Store};

@@ -22,7 +22,8 @@ const SWEEP_JOBS: i64 = 200;
 const FORGET: Duration = Duration::from_secs(60);
 /// How many answers one commit forgets at most.
 const FORGET_ANSWERS: i64 = 200;
-/// How many are told of an end by the thread that committed it, where it has nothing else to do.
+/// How many look within the commit of an end; and how many are told of one by the thread that committed it, where it has
+/// nothing else to do.
 const AT_ONCE: usize = 2;
 /// How many claims that wait share the commit that queues jobs for them.
 const JOIN_MAX: usize = 16;
@@ -54,6 +55,8 @@ struct State {
     closed: bool,
     watch: Option<Box<dyn Send + Sync>>,
     watching: bool,
+    /// When the thread goes on by itself at the latest; nothing before it first sleeps.
+    looks_at: Option<Instant>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -117,29 +120,25 @@ impl Upkeep {
         call_each(calls, Why::News);
     }
 
-    /// The claims that wait for what is being queued: they are to share its commit. Who sleeps until the end of what is
-    /// being ended is alerted.
+    /// Who waits for what is being queued or ended, and is to share its commit.
     pub fn joining(&self, news: &News) -> Vec<Box<dyn Queued>> {
-        let mut joining = Vec::new();
         if news.queued.is_empty() && news.ended.is_empty() {
-            return joining;
+            return Vec::new();
         }
         let mut state = self.state();
         if state.waiters.is_empty() || state.closed {
-            return joining;
+            return Vec::new();
+        }
+        let mut calls = Vec::new();
+        for id in &news.ended {
+            let room = AT_ONCE - calls.len();
+            calls.extend(state.waiters.joining(id, room));
         }
         for Claimable { workspace, job_type, jobs, in_batch } in &news.queued {
             let jobs = usize::try_from(*jobs).unwrap_or(0);
-            for call in state.waiters.first_of(workspace, job_type, jobs, *in_batch, JOIN_MAX) {
-                match call {
-                    Call::Claim(claim) => joining.push(claim.join()),
-                    Call::Await(_) => unreachable!("who waits for an end waits for no queue"),
-                }
-            }
+            calls.extend(state.waiters.first_of(workspace, job_type, jobs, *in_batch, JOIN_MAX));
         }
-        let sleepers = news.ended.iter().flat_map(|id| state.waiters.sleepers(id));
-        sleepers.take(AT_ONCE).for_each(|sleeper| sleeper.unpark());
-        joining
+        calls.into_iter().map(|call| call.join()).collect()
     }
 
     /// A number for one that is going to wait; those with lower ones come first.
@@ -152,15 +151,23 @@ impl Upkeep {
         let mut state = self.state();
         if state.closed {
             drop(state);
-            return call.call(Why::Closed, &mut Seen::default());
+            return call.woken(Why::Closed, &mut Seen::default());
         }
         // Whoever waits for a job lets it be looked at.
-        let signal = matches!(waiting.topic, Topic::End(_));
+        let signal = matches!(waiting.topic, Topic::End(_)) && !self.looks_before(&state, &waiting);
         state.waiters.add(number, waiting, call);
         drop(state);
         if signal {
             self.signal.notify_one();
         }
+    }
+
+    /// Whether the thread goes on early enough for the one that waits, without being told of it.
+    fn looks_before(&self, state: &State, waiting: &Waiting) -> bool {
+        let polls = [waiting.poll_ms.map(Duration::from_millis), self.fallback_poll];
+        let polls_at = polls.into_iter().flatten().min().map(|poll| Instant::now() + poll);
+        let wanted = polls_at.map_or(waiting.deadline, |at| at.min(waiting.deadline));
+        state.watching && state.looks_at.is_some_and(|at| at <= wanted)
     }
 
     /// Takes a waiter out, if it still waits.
@@ -216,7 +223,7 @@ fn call_all(calls: Vec<Call>, why: Why) {
     let mut seen = Seen::default();
     for call in calls {
         // A panic of one caller's callback is not the others' business.
-        let _ = catch_unwind(AssertUnwindSafe(|| call.call(why, &mut seen)));
+        let _ = catch_unwind(AssertUnwindSafe(|| call.woken(why, &mut seen)));
     }
 }
 
@@ -302,6 +309,7 @@ impl Keeper {
             let next = [Some(self.sweep_at), self.poll_at, state.waiters.next_deadline(), state.next_due_queue()];
             let next = next.into_iter().flatten().min().unwrap_or(self.sweep_at);
             let wait = next.saturating_duration_since(now);
+            state.looks_at = Some(next);
             state = upkeep.signal.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }

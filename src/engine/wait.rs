@@ -4,7 +4,7 @@ use super::error::{Error, Result};
 use super::lease::Claim;
 use super::operation::{self, Queued};
 use super::upkeep::Upkeep;
-use super::waiters::{Call, Claims, Queue, Seen, Topic, Waiting, Why};
+use super::waiters::{Call, Queue, Seen, Topic, Waiting, Waits, Why};
 use super::work::Work;
 use super::{Class, Engine, Now};
 use crate::store::{self, Rows};
@@ -87,87 +87,49 @@ impl Bound {
     }
 }
 
+/// An end that is waited for.
+pub struct End {
+    /// The job's or batch's.
+    pub id: String,
+    pub bound: Bound,
+    /// All who wait for the same end under the same name would read the same.
+    pub alike: Option<String>,
+    /// Whether little is read: then it is read in the commit that ends it.
+    pub little: bool,
+}
+
 /// Told the last state that was read, and whether it has ended.
 type Told<T> = Box<dyn FnOnce(Result<(T, bool)>) + Send>;
 
 /// Reads what is waited for, and whether it has ended.
-pub trait Look<T>: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static {}
-impl<T, F: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + 'static> Look<T> for F {}
+pub trait Look<T>: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + Sync + 'static {}
+impl<T, F: Fn(&mut dyn Rows, Now) -> Result<(T, bool)> + Send + Sync + 'static> Look<T> for F {}
 
 impl Engine {
     /// Waits until what `look` reads has ended or the bound is reached: its last state, and whether it ended.
-    /// `id` is the job's or batch's. Answers at once where it has ended already.
+    /// Answers at once where it has ended already.
     pub fn await_end<T: Clone + Send + 'static>(
         self: &Arc<Engine>,
-        id: &str,
-        bound: Bound,
+        end: End,
         look: impl Look<T>,
         done: impl FnOnce(Result<(T, bool)>) + Send + 'static,
     ) -> Waited<(T, bool)> {
-        self.await_end_alike(id, bound, None, look, done)
-    }
-
-    /// As `await_end`, where all who wait for the same end under the same name `alike` would read the same.
-    pub fn await_end_alike<T: Clone + Send + 'static>(
-        self: &Arc<Engine>,
-        id: &str,
-        bound: Bound,
-        alike: Option<String>,
-        look: impl Look<T>,
-        done: impl FnOnce(Result<(T, bool)>) + Send + 'static,
-    ) -> Waited<(T, bool)> {
-        if bound.is_over() {
-            return Waited::Now(self.read(|rows, now| look(rows, now)));
+        let look = Arc::new(look);
+        if end.bound.is_over() {
+            return Waited::Now(self.read(&*look));
         }
         // Whoever wants to wait is entered first and looks afterwards: no end falls between the two.
-        let look = Arc::new(Mutex::new(look));
         let ticket = Ticket::new(&self.upkeep);
-        let (sleeper, done) = (bound.sleeper(), Box::new(done));
-        self.enter_await(Awaiting { id: id.into(), bound, alike, ticket: ticket.clone(), sleeper, done }, look.clone());
-        let seen = self.look(&look);
+        let (sleeper, engine) = (end.bound.sleeper(), Arc::downgrade(self));
+        let waiter =
+            EndWaiter { engine, end, ticket: ticket.clone(), sleeper, look: look.clone(), done: Box::new(done) };
+        Box::new(waiter).enter(self);
+        let seen = self.read(&*look);
         let ended = !matches!(seen, Ok((_, false)));
         if ended && ticket.take().is_some() {
             return Waited::Now(seen);
         }
         Waited::Later(ticket)
-    }
-
-    fn look<T, L: Look<T>>(&self, look: &Mutex<L>) -> Result<(T, bool)> {
-        let look = look.lock().unwrap_or_else(PoisonError::into_inner);
-        self.read(|rows, now| look(rows, now))
-    }
-
-    fn enter_await<T: Clone + Send + 'static>(
-        self: &Arc<Engine>,
-        awaiting: Awaiting<T>,
-        look: Arc<Mutex<impl Look<T>>>,
-    ) {
-        let engine = Arc::downgrade(self);
-        let Awaiting { bound, ticket, sleeper, .. } = &awaiting;
-        let topic = Topic::End(awaiting.id.clone());
-        let waiting = Waiting { topic, deadline: bound.deadline, poll_ms: bound.poll_ms, sleeper: sleeper.clone() };
-        let ticket = ticket.clone();
-        let call = move |why, seen: &mut Seen| {
-            let Some(engine) = engine.upgrade().filter(|_| why != Why::Closed) else {
-                return (awaiting.done)(Err(Error::Closed));
-            };
-            let ended = |seen: &Result<(T, bool)>| matches!(seen, Ok((_, true)));
-            match (why, seen.once(awaiting.alike.as_deref(), || engine.look(&look), ended)) {
-                // It ended and was queued again meanwhile.
-                (Why::News, Ok((_, false))) => {
-                    let ticket = awaiting.ticket.clone();
-                    engine.enter_await(awaiting, look.clone());
-                    // As at first: an end between this look and that may have been told while nobody waited.
-                    if matches!(engine.look(&look), Ok((_, true)))
-                        && let Some(call) = ticket.take()
-                    {
-                        call.call(Why::News, &mut Seen::default());
-                    }
-                }
-                (Why::News | Why::Deadline | Why::Closed, seen) => (awaiting.done)(seen),
-            }
-        };
-        ticket.wait(&self.upkeep, waiting, Call::Await(Box::new(call)));
     }
 
     /// Claims the next due job, waiting for one until the bound is reached.
@@ -217,14 +179,59 @@ impl Engine {
     }
 }
 
-/// A wait for an end, without what is looked at.
-struct Awaiting<T> {
-    id: String,
-    bound: Bound,
-    alike: Option<String>,
+/// A wait for an end among those who wait.
+struct EndWaiter<T, L> {
+    engine: Weak<Engine>,
+    end: End,
     ticket: Ticket,
     sleeper: Option<Thread>,
+    look: Arc<L>,
     done: Told<T>,
+}
+
+impl<T: Clone + Send + 'static, L: Look<T>> EndWaiter<T, L> {
+    fn enter(self: Box<Self>, engine: &Engine) {
+        let End { id, bound, little, .. } = &self.end;
+        let Bound { deadline, poll_ms, .. } = *bound;
+        let waiting = Waiting { topic: Topic::End(id.clone()), deadline, poll_ms, joins: *little };
+        self.ticket.clone().wait(&engine.upkeep, waiting, self);
+    }
+}
+
+impl<T: Clone + Send + 'static, L: Look<T>> Waits for EndWaiter<T, L> {
+    fn woken(self: Box<Self>, why: Why, seen: &mut Seen) {
+        let Some(engine) = self.engine.upgrade().filter(|_| why != Why::Closed) else {
+            return (self.done)(Err(Error::Closed));
+        };
+        let ended = |seen: &Result<(T, bool)>| matches!(seen, Ok((_, true)));
+        match (why, seen.once(self.end.alike.as_deref(), || engine.read(&*self.look), ended)) {
+            // It ended and was queued again meanwhile.
+            (Why::News, Ok((_, false))) => {
+                let (ticket, look) = (self.ticket.clone(), self.look.clone());
+                self.enter(&engine);
+                // As at first: an end between this look and that may have been told while nobody waited.
+                if matches!(engine.read(&*look), Ok((_, true)))
+                    && let Some(call) = ticket.take()
+                {
+                    call.woken(Why::News, &mut Seen::default());
+                }
+            }
+            (Why::News | Why::Deadline | Why::Closed, seen) => (self.done)(seen),
+        }
+    }
+
+    fn join(self: Box<Self>) -> Box<dyn Queued> {
+        let (look, sleeper) = (self.look.clone(), self.sleeper.clone());
+        let op = move |work: &mut Work| {
+            let (rows, now) = work.rows();
+            look(rows, now)
+        };
+        operation::queued_for(sleeper, op, move |result| match result {
+            Ok((_, true)) => (self.done)(result),
+            // The transaction is not there, or it has not ended with it: it looks by itself.
+            Ok((_, false)) | Err(_) => self.woken(Why::News, &mut Seen::default()),
+        })
+    }
 }
 
 /// How a job is claimed for a caller, and given back where the caller is gone.
@@ -313,10 +320,10 @@ fn enter<C: Claiming>(shared: SharedClaimer<C>) {
         return claimer.into_iter().for_each(|claimer| (claimer.done)(Err(Error::Closed)));
     };
     let Bound { deadline, poll_ms, .. } = claimer.bound;
-    let (topic, sleeper) = (Topic::Claimable(claimer.queue()), claimer.sleeper.clone());
+    let topic = Topic::Claimable(claimer.queue());
     let ticket = claimer.ticket.clone();
     drop(place);
-    ticket.wait(&engine.upkeep, Waiting { topic, deadline, poll_ms, sleeper }, Call::Claim(Box::new(Waiter(shared))));
+    ticket.wait(&engine.upkeep, Waiting { topic, deadline, poll_ms, joins: true }, Box::new(Waiter(shared)));
 }
 
 impl<C: Claiming> Claimer<C> {
@@ -344,8 +351,8 @@ impl<C: Claiming> Claimer<C> {
 /// A claim among those who wait.
 struct Waiter<C: Claiming>(SharedClaimer<C>);
 
-impl<C: Claiming> Claims for Waiter<C> {
-    fn woken(self: Box<Self>, why: Why) {
+impl<C: Claiming> Waits for Waiter<C> {
+    fn woken(self: Box<Self>, why: Why, _seen: &mut Seen) {
         let engine = locked(&self.0).as_ref().and_then(|claimer| claimer.engine.upgrade());
         if let (Why::News, Some(engine)) = (why, &engine) {
             let claimer = self.0.clone();
@@ -364,8 +371,10 @@ impl<C: Claiming> Claims for Waiter<C> {
         let (op, sleeper) = (claim_op(&self.0), locked(&self.0).as_ref().and_then(|claimer| claimer.sleeper.clone()));
         operation::queued_for(sleeper, op, move |result| match result {
             // The transaction is not there, for a reason that may be another's: it tries by itself.
-            Err(Error::Conflict) => self.woken(Why::News),
-            Err(Error::Store(trouble)) if !matches!(trouble, store::Error::Unknown(_)) => self.woken(Why::News),
+            Err(Error::Conflict) => self.woken(Why::News, &mut Seen::default()),
+            Err(Error::Store(trouble)) if !matches!(trouble, store::Error::Unknown(_)) => {
+                self.woken(Why::News, &mut Seen::default())
+            }
             result => claimed(&self.0, result),
         })
     }

@@ -4,7 +4,6 @@ use super::operation::Queued;
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// Why a waiter is called.
@@ -35,32 +34,15 @@ pub struct Queue {
     pub batch_id: Option<String>,
 }
 
-/// What is called, once, on a thread that must not be blocked.
-pub enum Call {
-    /// Of one that waits for an end.
-    Await(Awaiting),
-    Claim(Box<dyn Claims>),
-}
-
-impl Call {
-    pub fn call(self, why: Why, seen: &mut Seen) {
-        match self {
-            Call::Await(call) => call(why, seen),
-            Call::Claim(claim) => claim.woken(why),
-        }
-    }
-}
-
-/// Told why it is called; it may use what others have read.
-pub type Awaiting = Box<dyn FnOnce(Why, &mut Seen) + Send>;
-
-/// A claim that waits.
-pub trait Claims: Send {
-    /// Tries by itself, or gives up.
-    fn woken(self: Box<Self>, why: Why);
-    /// Its try as a part of the transaction in which a job is queued.
+/// One that waits. It is called once, on a thread that must not be blocked.
+pub trait Waits: Send {
+    /// Looks or tries by itself, or gives up; it may use what others have read.
+    fn woken(self: Box<Self>, why: Why, seen: &mut Seen);
+    /// Its look or try as a part of the transaction in which what it waits for happens.
     fn join(self: Box<Self>) -> Box<dyn Queued>;
 }
+
+pub type Call = Box<dyn Waits>;
 
 /// What those who are woken together have read: who would read the same is given the same.
 #[derive(Default)]
@@ -91,16 +73,17 @@ impl Seen {
 struct Waiter {
     topic: Topic,
     poll_ms: Option<u64>,
-    sleeper: Option<Thread>,
+    joins: bool,
     call: Call,
 }
 
-/// What a waiter waits for, until when, how often it wants a look besides, and which thread sleeps until it is called.
+/// What a waiter waits for, until when, and how often it wants a look besides.
 pub struct Waiting {
     pub topic: Topic,
     pub deadline: Instant,
     pub poll_ms: Option<u64>,
-    pub sleeper: Option<Thread>,
+    /// Whether it is to join the commit of what it waits for.
+    pub joins: bool,
 }
 
 /// All that wait, with what is to be done about them.
@@ -116,7 +99,7 @@ pub struct Waiters {
 impl Waiters {
     /// Adds one under a number to forget it by. The lower ones come first; one that was woken in vain keeps its own.
     pub fn add(&mut self, number: i64, waiting: Waiting, call: Call) {
-        let Waiting { topic, deadline, poll_ms, sleeper } = waiting;
+        let Waiting { topic, deadline, poll_ms, joins } = waiting;
         match &topic {
             Topic::End(id) => self.by_end.entry(id.clone()).or_default().insert(number),
             Topic::Claimable(queue) => self.by_queue.entry(queue.clone()).or_default().insert(number),
@@ -125,7 +108,7 @@ impl Waiters {
         if let Some(poll_ms) = poll_ms {
             *self.polls.entry(poll_ms).or_default() += 1;
         }
-        self.waiters.insert(number, Waiter { topic, poll_ms, sleeper, call });
+        self.waiters.insert(number, Waiter { topic, poll_ms, joins, call });
     }
 
     /// Takes one out, if it still waits.
@@ -178,10 +161,12 @@ impl Waiters {
         self.by_end.get(id).map_or(0, BTreeSet::len)
     }
 
-    /// The threads that sleep until the end of `id`.
-    pub fn sleepers(&self, id: &str) -> Vec<Thread> {
+    /// Takes out those that wait longest for the end of `id` and join its commit: at most so many.
+    pub fn joining(&mut self, id: &str, most: usize) -> Vec<Call> {
         let numbers = self.by_end.get(id).into_iter().flatten();
-        numbers.filter_map(|number| self.waiters.get(number)?.sleeper.clone()).collect()
+        let joins = |number: &&i64| self.waiters.get(number).is_some_and(|waiter| waiter.joins);
+        let first: Vec<i64> = numbers.filter(joins).take(most).copied().collect();
+        first.into_iter().filter_map(|number| self.take(number)).collect()
     }
 
     /// How many wait for a job of the queue.
@@ -283,10 +268,10 @@ mod tests {
     use crate::engine::error::Error;
     use std::sync::mpsc::{Sender, channel};
 
-    struct Waits(i64, Sender<i64>);
+    struct Numbered(i64, Sender<i64>);
 
-    impl Claims for Waits {
-        fn woken(self: Box<Self>, _why: Why) {
+    impl Waits for Numbered {
+        fn woken(self: Box<Self>, _why: Why, _seen: &mut Seen) {
             self.1.send(self.0).expect("the test listens");
         }
 
@@ -301,12 +286,12 @@ mod tests {
 
     fn add(waiters: &mut Waiters, number: i64, batch_id: Option<&str>, told: &Sender<i64>) {
         let (topic, deadline) = (Topic::Claimable(queue(batch_id)), Instant::now());
-        let waiting = Waiting { topic, deadline, poll_ms: None, sleeper: None };
-        waiters.add(number, waiting, Call::Claim(Box::new(Waits(number, told.clone()))));
+        let waiting = Waiting { topic, deadline, poll_ms: None, joins: false };
+        waiters.add(number, waiting, Box::new(Numbered(number, told.clone())));
     }
 
     fn call(calls: impl IntoIterator<Item = Call>) {
-        calls.into_iter().for_each(|call| call.call(Why::News, &mut Seen::default()));
+        calls.into_iter().for_each(|call| call.woken(Why::News, &mut Seen::default()));
     }
 
     #[test]

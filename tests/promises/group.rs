@@ -2,9 +2,10 @@
 
 use super::disk::{self, Fault};
 use super::invariants;
-use super::live::{LONG, Live, new_job};
-use super::world::{TestClock, TestIds, WORKSPACE, fast_folder, make_store, options, start};
-use errand::engine::{Class, Engine, Error, NewJob, Result, Work};
+use super::live::{LONG, Live, claim, end, new_job, submit, wait_for_end_of};
+use super::world::{TestClock, TestIds, WORKSPACE, complete, fast_folder, make_store, options, start};
+use errand::engine::{Class, End, Engine, Error, NewJob, Result, Work};
+use errand::job::{Ending, Status};
 use errand::store::{self, SqliteOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -93,6 +94,38 @@ fn a_group_whose_commit_fails_is_told_so_and_is_there_wholly_or_not() {
     disk::lose_power(folder.path());
     invariants::assert_integrity(&path);
     invariants::assert_hold(&path);
+}
+
+#[test]
+fn an_end_whose_commit_fails_is_told_to_nobody_until_it_is_there() {
+    let folder = fast_folder();
+    let path = folder.path().join("jobs.db");
+    make_store(&path);
+    let disk = disk::insert(folder.path(), Fault::None, 3);
+    let options = SqliteOptions { vfs: Some(disk::VFS), ..options() };
+    let engine = start(&path, options, Arc::new(TestClock::new()), Arc::new(TestIds::new()));
+    for in_the_commit in [true, false] {
+        let job = submit(&engine, "kind");
+        let (_, token) = claim(&engine, "kind").expect("it is due");
+        let ended = wait_for_end_of(&engine, End { little: in_the_commit, ..end(&job) });
+        let completed = || {
+            let (job, token) = (job.clone(), token.clone());
+            ask(&engine, move |work| {
+                work.settle(WORKSPACE, &job, &token, &complete(Ending::Succeeded, "done")).map(drop)
+            })
+        };
+        disk.lock().expect("nobody panics with it").fail_next_sync();
+        let told = completed().recv_timeout(LONG).expect("it is told");
+        assert!(matches!(told, Err(Error::Store(store::Error::Unknown(_)))), "{told:?}");
+        let there = engine.read(|rows, _| Ok(rows.job_by_id(&job)?.expect("it is there").facts.status));
+        if there.expect("the store is read") == Status::Succeeded {
+            assert_eq!(ended.recv_timeout(LONG), Ok(Status::Succeeded));
+            continue;
+        }
+        assert!(ended.try_recv().is_err(), "it has not ended");
+        completed().recv_timeout(LONG).expect("it is told").expect("it is completed");
+        assert_eq!(ended.recv_timeout(LONG), Ok(Status::Succeeded));
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The same with real processes: this test program starts itself in a role, and the `errand` program.
 
 use super::invariants;
-use super::live::{Live, finish, submit, wait_for_job};
-use errand::engine::{Bound, Engine, Settings};
+use super::live::{Live, end, finish, submit, wait_for_job};
+use errand::engine::{Engine, Settings};
 use errand::store::{Rows, Sqlite};
 use rustix::time::{ClockId, clock_gettime};
 use std::io::{BufRead, BufReader};
@@ -52,7 +52,7 @@ fn idle(engine: &Arc<Engine>) {
         let id = job.clone();
         move |rows: &mut dyn Rows, _| Ok((rows.job_by_id(&id)?.is_some(), false))
     };
-    let _ends = engine.await_end(&job, Bound::after_ms(600_000, None), look, |_| {});
+    let _ends = engine.await_end(end(&job), look, |_| {});
     let _claimed = wait_for_job(engine, "none");
     wait(Duration::from_millis(300));
     let before = cpu();

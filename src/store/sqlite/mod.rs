@@ -13,19 +13,18 @@ mod prune;
 mod reading;
 mod resources;
 mod session;
+mod wake;
 
 pub use check::{broken_laws, laws};
 pub use copy::{Copied, Vacant};
 pub use reading::Reading;
 
 use super::{Error, Result, Rows, Store, Tx};
-use notify::{EventKind, RecursiveMode, Watcher};
 use rusqlite::{Connection, ErrorCode};
 use rustix::io::Errno;
 use session::Session;
 use std::cell::Cell;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,16 +74,7 @@ impl Store for Sqlite {
     }
 
     fn watch(&self, on_change: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Send + Sync>> {
-        let handler = move |event: notify::Result<notify::Event>| match event {
-            Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
-            Ok(_) | Err(_) => on_change(),
-        };
-        let wake = &self.file.wake_path;
-        let failed =
-            |error: notify::Error| Error::Unavailable(format!("{} cannot be watched: {error}", wake.display()));
-        let mut watcher = notify::recommended_watcher(handler).map_err(failed)?;
-        watcher.watch(wake, RecursiveMode::NonRecursive).map_err(failed)?;
-        Ok(Box::new(watcher))
+        self.file.wake.watch(on_change)
     }
 
     fn log_bytes(&self) -> u64 {
@@ -96,9 +86,7 @@ impl Store for Sqlite {
     }
 
     fn announce(&self) -> Result<()> {
-        let wake = &self.file.wake_path;
-        let failed = |error| Error::Unavailable(format!("{} cannot be written: {error}", wake.display()));
-        self.file.wake.write_at(b"!", 0).map(|_| ()).map_err(failed)
+        self.file.wake.announce()
     }
 }
 

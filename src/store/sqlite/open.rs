@@ -3,6 +3,7 @@
 //! Every opener holds `<db>-lock` shared for as long as it lives; a migration holds it exclusively. Nothing here opens
 //! the database by plain I/O while a connection of this process may hold locks on it: POSIX locks would be lost.
 
+use super::wake::Wake;
 use super::{Error, Result, SqliteOptions, error, patiently, sidecar, sidecar_file};
 use crate::store::sql::MIGRATIONS;
 use rusqlite::config::DbConfig;
@@ -26,8 +27,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// A file that is open, with the lock that says so to others.
 pub struct OpenFile {
     pub path: PathBuf,
-    pub wake_path: PathBuf,
-    pub wake: File,
+    pub wake: Wake,
     options: SqliteOptions,
     lock: File,
     /// Device and inode.
@@ -44,10 +44,9 @@ pub fn open(path: &Path, options: SqliteOptions) -> Result<OpenFile> {
     let connection = bare(&path, options)?;
     // What is refused is left as it was: nothing is put beside it before this.
     patient(options.busy_timeout, || version(&path, &connection))?;
-    let wake_path = sidecar(&path, "-wake");
-    let wake = sidecar_file(&wake_path)?;
+    let wake = Wake::open(sidecar(&path, "-wake"))?;
     let lock = sidecar_file(&sidecar(&path, "-lock"))?;
-    let file = OpenFile { path, wake_path, wake, options, lock, identity };
+    let file = OpenFile { path, wake, options, lock, identity };
     let name = file.path.display();
     file.lock(FlockOperation::NonBlockingLockShared, &format!("{name} is being migrated by another process"))?;
     let until = Instant::now() + options.busy_timeout;
