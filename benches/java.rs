@@ -16,13 +16,23 @@ pub struct Java {
 
 impl Java {
     pub fn start(java: &str, class_path: &str) -> Java {
+        Java::start_with(java, class_path, &["-Xmx3g"])
+    }
+
+    /// Another one, with options of its own.
+    pub fn another(&self, options: &[&str]) -> Java {
+        Java::start_with(&self.program, &self.class_path, options)
+    }
+
+    fn start_with(java: &str, class_path: &str, options: &[&str]) -> Java {
         let mut command = Command::new(java);
         let native = "--enable-native-access=ALL-UNNAMED";
         let known = Command::new(java).args([native, "-version"]).output().is_ok_and(|output| output.status.success());
         let native = known.then_some(native);
         command.args(native);
         let mut child = command
-            .args(["-Xmx3g", "-cp", class_path, "clojure.main", "benches/clj/bench.clj"])
+            .args(options)
+            .args(["-cp", class_path, "clojure.main", "benches/clj/bench.clj"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

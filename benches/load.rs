@@ -107,11 +107,12 @@ pub fn drain(client: &dyn Client, job_type: &str, jobs: usize, workers: usize) -
 
 /// Completes a claimed job.
 pub fn complete(client: &dyn Client, job: &Value, outputs: Option<Value>) {
-    let args = MapBuilder::new()
-        .put("job-id", text(job, "job-id"))
-        .put("lease-token", text(job, "lease-token"))
-        .put_some("outputs", outputs);
-    ask(client, "jobs.complete", args);
+    ask(client, "jobs.complete", lease(job).put_some("outputs", outputs));
+}
+
+/// What names the lease of a claimed job.
+pub fn lease(job: &Value) -> MapBuilder {
+    MapBuilder::new().put("job-id", text(job, "job-id")).put("lease-token", text(job, "lease-token"))
 }
 
 /// How many jobs of the type have succeeded.

@@ -1,6 +1,7 @@
 //! `make bench`: every phase of the benchmark, each beside its limit on the same schema and disk in the same rounds.
 //! It prints a table and writes `target/bench.json` and `target/bench.svg`; it fails nothing by time.
 
+mod crowd;
 mod http;
 mod java;
 mod load;
@@ -24,6 +25,10 @@ fn main() {
     }
     if let Some(path) = matches.get_one::<PathBuf>("memory") {
         return size::memory_of_a_batch(path);
+    }
+    if let (Some(kind), Some(path)) = (matches.get_one::<String>("memory-awaits"), matches.get_one::<PathBuf>("folder"))
+    {
+        return crowd::memory_of_awaits(path, kind);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::env::set_current_dir(root).expect("the project's folder");
@@ -74,6 +79,7 @@ fn options() -> Command {
         .arg(path("folder", "where the databases are made; its contents are removed"))
         .arg(Arg::new("worker").long("worker").help("run as a worker on this database or URL").hide(true))
         .arg(path("memory", "submit a large batch to this database").hide(true))
+        .arg(Arg::new("memory-awaits").long("memory-awaits").help("begin many awaits on the database").hide(true))
         .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
 }
 

@@ -59,7 +59,7 @@ impl Figures {
 
 impl Bench {
     pub fn run(&mut self, only: &str) {
-        let phases: [(char, Phase); 12] = [
+        let phases: [(char, Phase); 15] = [
             ('A', Bench::submits),
             ('B', Bench::batches),
             ('C', Bench::drains),
@@ -70,7 +70,10 @@ impl Bench {
             ('G', Bench::awaits),
             ('H', Bench::over_http),
             ('S', Bench::sizes),
+            ('S', Bench::leases),
+            ('S', Bench::waits),
             ('M', Bench::memory),
+            ('M', Bench::memory_of_awaits),
             ('U', Bench::starts),
         ];
         for (phase, run) in phases {

@@ -63,7 +63,8 @@ impl Row {
     }
 }
 
-fn shown(figure: f64) -> String {
+/// A figure with as many digits as it deserves.
+pub fn shown(figure: f64) -> String {
     match figure.abs() {
         f if f.is_nan() => "–".into(),
         f if f >= 100.0 => {

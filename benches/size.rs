@@ -1,5 +1,5 @@
 //! Parts beyond the table of phases: what a large store costs beside a small one, what memory a large batch takes, and
-//! how long a start lasts. It does not know how a load is made.
+//! how long a start lasts. It does not know how a load is made, nor what many at once cost.
 
 use crate::load;
 use crate::phases::{Bench, Figures};
@@ -10,7 +10,6 @@ use errand::value::{MapBuilder, Value};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const CALLS: usize = 60;
@@ -27,12 +26,12 @@ impl Bench {
     /// Each operation in a small store and in a large one.
     pub fn sizes(&mut self) {
         let large = self.aged as i64;
-        let stores = [("small", 1_000), ("large", large)].map(|(name, rows)| {
+        let stores = [("small", 1_500), ("large", large)].map(|(name, rows)| {
             let begun = Instant::now();
             let raw = self.raw(name, true);
             let in_batch = raw.spread(rows, (rows / 100).clamp(10, 10_000));
             drop(raw);
-            eprintln!("store of {} jobs made in {:.0} s", 4 * rows, begun.elapsed().as_secs_f64());
+            eprintln!("store of {} jobs made in {:.0} s", 5 * rows, begun.elapsed().as_secs_f64());
             Stored { name, client: load::open(&self.path(name), true), in_batch }
         });
         let mut figures = Figures::default();
@@ -53,37 +52,6 @@ impl Bench {
         self.row("S size", "cancel of a batch of 10 000", "ms", vec![batches[1]], limit);
         self.prune(&*stores[1].client);
         stores.iter().for_each(|stored| stored.client.close());
-    }
-
-    /// Submissions from four callers while all that ended is pruned, beside the same before.
-    fn prune(&mut self, client: &dyn Client) {
-        let alone = load::submit(client, "beside", 4, 3 * self.time);
-        let over = AtomicBool::new(false);
-        let (pruned, took, beside) = std::thread::scope(|scope| {
-            let prune = scope.spawn(|| {
-                let begun = Instant::now();
-                let reply = load::ask(client, "jobs.prune", MapBuilder::new().put("older-than", 1i64));
-                over.store(true, Ordering::Relaxed);
-                (reply, begun.elapsed())
-            });
-            let mut all = Vec::new();
-            let begun = Instant::now();
-            while !over.load(Ordering::Relaxed) {
-                all.extend(load::submit(client, "beside", 4, Duration::from_millis(200)).took);
-            }
-            let beside = load::Timed::of(all, begun.elapsed());
-            let (reply, took) = prune.join().expect("a prune that ends");
-            (reply, took, beside)
-        });
-        let jobs = pruned.get("pruned").and_then(|pruned| pruned.get("jobs")).or(pruned.get("jobs"));
-        let Some(Value::Int(jobs)) = jobs else { panic!("prune gave {pruned:?}") };
-        let limit = |figure| Some(Limit { what: "without pruning".into(), rounds: vec![figure], bar: None });
-        for (name, part) in [("p50", 0.5), ("p99", 0.99)] {
-            let (alone, beside) = (alone.percentile(part), beside.percentile(part));
-            self.row("S size", format!("submit while {jobs} are pruned, {name}"), "µs", vec![beside], limit(alone));
-        }
-        let rate = *jobs as f64 / took.as_secs_f64();
-        self.row("S size", "pruned, beside those submissions", "/s", vec![rate], None);
     }
 
     /// Peak of resident memory while a large batch is submitted, above what the same process had before.
@@ -127,13 +95,18 @@ impl Bench {
         }
         if let Some(java) = &self.java {
             let none = "nil";
+            // What Clojure takes for any namespace that is not compiled ahead: its own checks of macros, for the most part.
+            let small = "(ns small) (defn f [x] x)";
             let require = "(require 'errand.flow)";
             let step =
                 format!("{require} (errand.flow/step :job :a {{:op :submit :job-type \"t\" :payload {{:a 1}}}})");
             for _ in 0..self.rounds.max(5) {
-                for (what, text) in
-                    [("JVM alone", none), ("JVM, require", require), ("JVM, require, first step", &step)]
-                {
+                for (what, text) in [
+                    ("JVM alone", none),
+                    ("JVM, a namespace with one function", small),
+                    ("JVM, require", require),
+                    ("JVM, require, first step", &step),
+                ] {
                     let mut command = java.fresh();
                     command.env("ERRAND_DB", db(&empty)).args(["clojure.main", "-e", text]);
                     figures.add(what, run_ms(command));
@@ -173,15 +146,16 @@ pub fn memory_of_a_batch(path: &Path) {
         Value::Map(vec![(Value::key("payload"), Value::Text(text.into()))])
     };
     let jobs: Vec<Value> = (0..BATCH_JOBS).map(job).collect();
-    let before = resident_peak_kib();
+    let before = resident_kib("VmHWM:");
     load::ask(&*client, "jobs.batches.create", MapBuilder::new().put("job-type", "b").put("jobs", jobs));
-    println!("{:.1}", (resident_peak_kib() - before) / 1024.0);
+    println!("{:.1}", (resident_kib("VmHWM:") - before) / 1024.0);
     client.close();
 }
 
-fn resident_peak_kib() -> f64 {
+/// What the kernel says of this process's memory.
+pub fn resident_kib(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(f64::NAN)
 }
 
@@ -191,11 +165,11 @@ enum Call {
     Work(fn(&Stored) -> MapBuilder),
 }
 
-fn of_type(name: &str) -> MapBuilder {
+pub fn of_type(name: &str) -> MapBuilder {
     MapBuilder::new().put("job-type", name.to_string())
 }
 
-fn of_status(status: &str) -> MapBuilder {
+pub fn of_status(status: &str) -> MapBuilder {
     MapBuilder::new().put("status", status.to_string())
 }
 
@@ -208,6 +182,8 @@ const OPERATIONS: &[(&str, Call)] = &[
         Call::Work(|stored| of_type("batch").put("batch-id", stored.in_batch.clone())),
     ),
     ("claim + complete, cap reached", Call::Work(|_| of_type("held"))),
+    ("claim + complete, cap of 10 types reached", Call::Work(|_| of_type("few-3"))),
+    ("claim + complete, cap of 1 000 types reached", Call::Work(|_| of_type("many-3"))),
     ("claim, nothing there", Call::Ask("jobs.claim", |_| of_type("none").put("worker-id", "w"))),
     ("list, no filter", Call::Ask("jobs.list", |_| MapBuilder::new())),
     ("list, by type", Call::Ask("jobs.list", |_| of_type("old"))),
@@ -250,8 +226,8 @@ impl Call {
 }
 
 impl Raw {
-    /// Four times so many jobs: ended, queued of one type, queued under a cap, and queued of `many` types and in as many
-    /// batches; with a few that failed before them all. Gives a batch that has enough to claim.
+    /// Five times so many jobs: ended, queued of one type, queued under a cap of their own and under caps that types
+    /// share, and queued of `many` types and in as many batches; with a few that failed before them all. Gives a batch that has enough to claim.
     fn spread(&self, rows: i64, many: i64) -> String {
         for sql in SPREAD {
             self.all(sql, rows, many);
@@ -275,6 +251,18 @@ const SPREAD: &[&str] = &[
     "INSERT INTO job SELECT NULL, 'batch-' || n, 'default', 'batch', 'queued', 0, 0, 3, 0, 0, n, 1000, NULL, NULL, \
      CASE WHEN n <= 400 THEN ?2 ELSE 1 + n % ?2 END, NULL, 0, n, NULL, n, NULL, NULL, NULL FROM numbers \
      WHERE n <= max(500, ?1 / 2)",
+    "INSERT INTO job SELECT NULL, 'few-' || n, 'default', 'few-' || CASE WHEN n <= 400 THEN 3 ELSE n % 10 END, 'queued', 0, \
+     0, 3, 0, 0, n, 1000, NULL, NULL, NULL, 100 + CASE WHEN n <= 400 THEN 3 ELSE n % 10 END, \
+     NOT (n = 1 OR n BETWEEN 401 AND 410 AND n % 10 <> 3), n, NULL, n, NULL, NULL, NULL FROM numbers \
+     WHERE n <= max(1400, ?1 / 2)",
+    "INSERT INTO job SELECT NULL, 'many-' || n, 'default', 'many-' || CASE WHEN n <= 400 THEN 3 ELSE n % 1000 END, 'queued', \
+     0, 0, 3, 0, 0, n, 1000, NULL, NULL, NULL, 1000 + CASE WHEN n <= 400 THEN 3 ELSE n % 1000 END, \
+     NOT (n = 1 OR n BETWEEN 401 AND 1400 AND n % 1000 <> 3), n, NULL, n, NULL, NULL, NULL FROM numbers \
+     WHERE n <= max(1400, ?1 / 2)",
+    "INSERT INTO fanout SELECT fanout_id, 'default', \
+     iif(fanout_id < 1000, 'steps \"w\" \"few\" ', 'steps \"w\" \"many\" ') || job_type, 1, sum(held = 0) \
+     FROM job WHERE fanout_id >= 100 GROUP BY fanout_id",
+    "INSERT INTO fanout VALUES (2, 'default', 'steps \"w\" \"few\"', 10, 9), (3, 'default', 'steps \"w\" \"many\"', 10, 9)",
     "INSERT INTO job_body SELECT seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{:surface \"flows-api\"}' FROM job",
     "INSERT INTO job_attempt SELECT seq, 1, 'a', NULL, job_id, NULL, 1, 2, 'succeeded', NULL, x'00' FROM job \
      WHERE completed_at IS NOT NULL",

@@ -192,6 +192,27 @@
            :enter-us (/ entered 1e3 awaits)
            :woken-us (/ (- (long @last-at) committed) 1e3)})))))
 
+;; What an await takes beside the heap
+
+(defn- resident
+  "Bytes of this process that are in memory."
+  ^long []
+  (let [status (Files/readString (Path/of "/proc/self/status" (make-array String 0)))]
+    (* 1024 (long (parse-long (second (re-find #"(?m)^VmRSS:\s+(\d+)" status)))))))
+
+(defmethod run :resident [{:keys [awaits] :as task}]
+  (let [engine (engine task)
+        waits (object-array awaits)
+        wait #(errand/await-async engine (str "wait-" %) {:timeout "10m"})
+        ;; First of all the compiler's own memory. Few at once: what they give back is taken again.
+        _ (dotimes [_ 40]
+            (doseq [^CompletableFuture waiting (mapv wait (range 1 1001))]
+              (.cancel waiting false)))
+        before (resident)]
+    (dotimes [n awaits]
+      (aset waits n (wait (inc n))))
+    {:bytes-each (/ (- (resident) before) (double awaits))}))
+
 (let [out *out*]
   (loop []
     (when-let [line (read-line)]

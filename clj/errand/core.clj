@@ -39,9 +39,9 @@
   say) in this JVM."
   (:require [clojure.edn :as edn]
             [clojure.string :as str]
-            [errand.impl.native :as native]
-            [errand.impl.stream :as stream])
-  (:import [errand.impl Engine Server]
+            [errand.impl.native :as native])
+  (:import [errand.impl Engine FileStream Server]
+           [java.util Base64]
            [java.util.concurrent CompletableFuture Executor ForkJoinPool]))
 
 (set! *warn-on-reflection* true)
@@ -667,6 +667,17 @@
         (recur rows)
         rows))))
 
+(def ^:private part-bytes
+  "Bytes of a file that cross at once." (* 512 1024))
+
+(defn- file-stream [engine uri]
+  (let [next-offset (volatile! 0)]
+    (FileStream. (fn []
+                   (let [reply (native/call engine "resources.read"
+                                            {:uri uri :view "base64" :offset @next-offset :limit part-bytes})]
+                     (vreset! next-offset (:next-offset reply))
+                     (.decode (Base64/getDecoder) ^String (:content reply)))))))
+
 (def ^:private text-type
   #"(?i)text/.*|application/(json|xml|yaml|toml|javascript|x-sh|x-ndjson)\b.*|[^;]*\+(json|xml)\b.*")
 
@@ -697,11 +708,11 @@
              "result/kv" (:content (native/call engine "resources.read" {:uri uri}))
              "result/table" (all-rows engine uri)
              (cond
-               (= "base64" view) (stream/of-file engine uri)
-               (or (= "text" view) (re-matches text-type content-type)) (slurp (stream/of-file engine uri) :encoding "UTF-8")
+               (= "base64" view) (file-stream engine uri)
+               (or (= "text" view) (re-matches text-type content-type)) (slurp (file-stream engine uri) :encoding "UTF-8")
                (str/starts-with? content-type "application/edn")
-               (edn/read-string {:default tagged-literal} (slurp (stream/of-file engine uri) :encoding "UTF-8"))
-               :else (stream/of-file engine uri)))))))
+               (edn/read-string {:default tagged-literal} (slurp (file-stream engine uri) :encoding "UTF-8"))
+               :else (file-stream engine uri)))))))
     args))
 
 (defn ^{:errand/command "resources.table_query"} table-query
@@ -774,8 +785,8 @@
 (defn commands
   "The names of all commands with their fields: {\"jobs.get\" {:required [:job-id] :optional []} …}."
   []
-  (into (sorted-map)
-        (for [{:keys [name fields]} (:commands (describe))
-              :let [{required true optional false} (group-by :required? fields)]]
-          [name {:required (mapv (comp keyword :name) required)
-                 :optional (mapv (comp keyword :name) optional)}])))
+  (let [keys-of (fn [fields] (mapv (comp keyword :name) fields))
+        add (fn [known {:keys [name fields]}]
+              (assoc known name {:required (keys-of (filter :required? fields))
+                                 :optional (keys-of (remove :required? fields))}))]
+    (reduce add (sorted-map) (:commands (describe)))))

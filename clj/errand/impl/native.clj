@@ -97,10 +97,10 @@
 (def ^:private limits
   "Bytes of EDN text that each field of caller's data may have, by field name."
   (delay (Map/copyOf (into {}
-                           (for [command (:commands @table)
-                                 field (:fields command)
-                                 :when (= "open" (:kind field))]
-                             [(:name field) (long (:max field))])))))
+                           (comp (mapcat :fields)
+                                 (filter #(= "open" (:kind %)))
+                                 (map (juxt :name :max)))
+                           (:commands @table)))))
 
 ;; Arguments
 
