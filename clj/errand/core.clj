@@ -159,7 +159,7 @@
   "An options map with `more` merged over it."
   [given more]
   (when-not (or (nil? given) (map? given))
-    (throw (native/invalid (str "options are " (pr-str given) "; allowed: a map"))))
+    (throw (native/invalid (str "options are " (native/shown given) "; allowed: a map"))))
   (merge given more))
 
 (defn- with-engine
@@ -322,7 +322,7 @@
   ^CompletableFuture [engine config]
   (let [executor (:executor config (ForkJoinPool/commonPool))]
     (when-not (instance? Executor executor)
-      (throw (native/invalid (str ":executor is " (pr-str executor) "; allowed: a java.util.concurrent.Executor") [:executor])))
+      (throw (native/invalid (str ":executor is " (native/shown executor) "; allowed: a java.util.concurrent.Executor") [:executor])))
     (native/step-async engine "" (dissoc config :executor) executor)))
 
 (defn await-async
@@ -403,7 +403,7 @@
   "Runs a command on a claimed job."
   [engine command job opts]
   (when-not (map? job)
-    (throw (native/invalid (str "job is " (pr-str job) "; allowed: what errand.core/claim! gives"))))
+    (throw (native/invalid (str "job is " (native/shown job) "; allowed: what errand.core/claim! gives"))))
   (native/call engine command (options opts (select-keys job [:job-id :lease-token]))))
 
 (defn ^{:errand/command "jobs.heartbeat"} heartbeat!

@@ -19,7 +19,7 @@
   "Refuses a step of another type than :job."
   [what type path hint]
   (when-not (= :job type)
-    (throw (native/invalid (str what " is " (pr-str type) "; allowed: :job" hint) path))))
+    (throw (native/invalid (str what " is " (native/shown type) "; allowed: :job" hint) path))))
 
 (defn step
   "Runs one step of a flow, and gives a job map or a batch map.
@@ -66,7 +66,8 @@
   Throws ExceptionInfo whose :errand/code is :invalid-argument (nothing was written; :errand/path says where),
   :not-found for an unknown id, :refused for an idempotency key with another config, :await-timeout when the bound of
   the wait is reached (last state under :errand/job or :errand/batch; the job goes on), :payload-too-large, :closed,
-  :unavailable. An interrupt ends a wait with InterruptedException and leaves the job alone."
+  :unavailable where the store is busy or cannot be reached (:errand/retry? is true), :internal for a fault of ours; of
+  a control plane also :unauthenticated and :forbidden. An interrupt ends a wait with InterruptedException and leaves the job alone."
   [type step-id config]
   (job-type! "step type" type nil nil)
   (when (and (map? config) (contains? config :type))

@@ -16,8 +16,8 @@
                    :details, :retryable, :artifacts. With another key, or a value that the engine refuses, the job
                    fails with the code \"invalid_result\"
     anything else  the job fails with the code \"invalid_result\"
-    a throw        the job fails with the exception's message, and System.Logger \"errand\" is told; :errand/code of its ex-data is the failure's code
-                   (default \"handler_failed\"), the rest of it stands in the failure's :details
+    a throw        the job fails with the exception's message, and System.Logger \"errand\" is told; :errand/code of its
+                   ex-data is the failure's code (default \"handler_failed\"), the rest stands in the failure's :details
 
   A failure is final even where :max-attempts is not used up, unless the result has :retryable true or ex-data has
   :errand/retryable true; :errand/retry-after in ex-data, a duration, says when. Attempts are for workers that are lost.
@@ -71,7 +71,7 @@
         ms (duration-ms given)]
     (if (and ms (pos? ms))
       ms
-      (throw (native/invalid (str key " is " (pr-str given) "; allowed: a duration such as \"250ms\", \"10s\", \"5m\", \"1h\","
+      (throw (native/invalid (str key " is " (native/shown given) "; allowed: a duration such as \"250ms\", \"10s\", \"5m\", \"1h\","
                                   " \"1d\", whole milliseconds, or java.time.Duration")
                              [key])))))
 
@@ -89,9 +89,9 @@
 
 (defn- check-options! [handler options allowed]
   (when-not (or (fn? handler) (var? handler) (instance? MultiFn handler))
-    (throw (native/invalid (str "handler is " (pr-str handler) "; allowed: a function or a var"))))
+    (throw (native/invalid (str "handler is " (native/shown handler) "; allowed: a function or a var"))))
   (when-not (map? options)
-    (throw (native/invalid (str "options are " (pr-str options) "; allowed: a map"))))
+    (throw (native/invalid (str "options are " (native/shown options) "; allowed: a map"))))
   (doseq [key (keys options)]
     (when-not (or (allowed key) (and (keyword? key) (namespace key)))
       (let [hint (when-let [known (meant key allowed)]
@@ -100,7 +100,7 @@
                                [key])))))
   (let [concurrency (:concurrency options 1)]
     (when-not (and (integer? concurrency) (<= 1 concurrency 10000))
-      (throw (native/invalid (str ":concurrency is " (pr-str concurrency) "; allowed: whole numbers from 1 to 10000")
+      (throw (native/invalid (str ":concurrency is " (native/shown concurrency) "; allowed: whole numbers from 1 to 10000")
                              [:concurrency]))))
   (when (some? (:engine options))
     (native/engine! (:engine options))))
@@ -344,7 +344,7 @@
   ([worker] (stop! worker {}))
   ([{:keys [state stopped] :as worker} options]
    (when-not (= ::worker (type worker))
-     (throw (native/invalid (str "worker is " (pr-str worker) "; allowed: what errand.worker/start! gives"))))
+     (throw (native/invalid (str "worker is " (native/shown worker) "; allowed: what errand.worker/start! gives"))))
    (let [grace-ms (if (= 0 (:grace options)) 0 (duration-option options :grace "10s"))
          [before _] (swap-vals! state (fn [s] (cond-> s (= :running (:phase s)) (assoc :phase :stopping))))
          mine? (boolean (some #(identical? (Thread/currentThread) (:thread %)) (:runs before)))
@@ -423,15 +423,16 @@
     :details, :metrics   any value, at most 256 KiB each; what is given replaces what was
     :artifacts   maps with :kind and :label, or a lone one; they are added
 
-  Also renews the lease. Throws :lease-lost when the job is no longer this worker's."
+  Also renews the lease. Gives nil. Throws :lease-lost when the job is no longer this worker's, :refused outside of a
+  handler, :invalid-argument or :payload-too-large for what does not fit."
   [progress]
   (when-not (map? progress)
-    (throw (native/invalid (str "progress is " (pr-str progress) "; allowed: a map"))))
+    (throw (native/invalid (str "progress is " (native/shown progress) "; allowed: a map"))))
   (run/report-progress! (current-run) progress))
 
 (defn- attach! [command what]
   (when-not (map? what)
-    (throw (native/invalid (str "what is to be attached is " (pr-str what) "; allowed: a map"))))
+    (throw (native/invalid (str "what is to be attached is " (native/shown what) "; allowed: a map"))))
   (run/attach! (current-run) command what))
 
 (defn attach-kv!

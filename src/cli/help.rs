@@ -103,7 +103,8 @@ the job's facts in the environment:
   $ERRAND_JOB_ID, _TYPE, _ATTEMPT, _BATCH_ID, … and the same under BREYTA_
 
 Exit status 0 completes the job, any other fails it for good; 75 asks for another attempt. The other commands here are \
-helpers for the handler: state, progress, finish, fail. They need no arguments to know the job.";
+helpers for the handler: progress, attach-file, attach-kv, attach-table, finish, fail, state. They need no arguments to \
+know the job.";
 
 pub const WORKER_EXAMPLES: &str = "\
 A handler in shell:

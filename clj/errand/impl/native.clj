@@ -33,6 +33,18 @@
   ([message] (invalid message nil))
   ([message path] (error :invalid-argument "incorrect" message path nil)))
 
+(defn shown
+  "A caller's value as an error shows it: the beginning of it, and of a collection only what it is, since it may be
+  endless, and hold secrets."
+  [x]
+  (cond
+    (map? x) "a map"
+    (vector? x) "a vector"
+    (set? x) "a set"
+    (coll? x) "a list"
+    :else (let [text (pr-str x)]
+            (if (< 80 (count text)) (str (subs text 0 80) "…") text))))
+
 (defn- reply-error [{:keys [code message retry? category path details]}]
   (-> (error (keyword code) category message path details)
       (as-> e (ex-info (ex-message e) (assoc (ex-data e) :errand/retry? retry?)))))
@@ -162,7 +174,7 @@
   ^Engine [x]
   (if (engine? x)
     x
-    (throw (invalid (str "engine is " (pr-str x) "; allowed: what errand.core/open gives")))))
+    (throw (invalid (str "engine is " (shown x) "; allowed: what errand.core/open gives")))))
 
 (defn- index-of ^long [command]
   (usable!)
@@ -250,7 +262,7 @@
       (instance? Path path) (.toAbsolutePath ^Path path)
       (instance? File path) (.toAbsolutePath (.toPath ^File path))
       (and (string? path) (not (str/blank? path))) (.toAbsolutePath (Paths/get path (make-array String 0)))
-      :else (throw (invalid (str "database path is " (pr-str path) "; allowed: a string, java.io.File or java.nio.file.Path")
+      :else (throw (invalid (str "database path is " (shown path) "; allowed: a string, java.io.File or java.nio.file.Path")
                             [:path])))
     (catch InvalidPathException e
       (throw (invalid (str "database path is not a path: " (ex-message e)) [:path])))))
@@ -304,11 +316,11 @@
   (usable!)
   (Native/log (listener nil))
   (when-not (map? options)
-    (throw (invalid (str "options are " (pr-str options) "; allowed: a map"))))
+    (throw (invalid (str "options are " (shown options) "; allowed: a map"))))
   (let [place (if (url? place) place (absolute place))
         on-event (:on-event options)
         _ (when-not (or (nil? on-event) (ifn? on-event))
-            (throw (invalid (str ":on-event is " (pr-str on-event) "; allowed: a function of one map") [:on-event])))
+            (throw (invalid (str ":on-event is " (shown on-event) "; allowed: a function of one map") [:on-event])))
         args (encode (assoc (named-functions (dissoc options :on-event)) :path (str place)) "options")
         ;; Only a database is a file that another copy of the library may hold.
         files (when (instance? Path place)

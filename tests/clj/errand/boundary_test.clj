@@ -411,3 +411,12 @@
       (is (= "" (output process)))
       (is (= 0 (.exitValue process)))
       (is (= ["queued" 1] ((juxt :status :attempt) (errand/job job-id)))))))
+
+(deftest an-error-about-a-collection-ends-and-shows-nothing-of-it
+  (doseq [f [#(errand/open "none.db" (range)) #(errand/open "none.db" [:api-key "hidden"])
+             #(errand/open "http://127.0.0.1:1" #{{:api-key "hidden"}}) #(errand/open {:api-key "hidden"})
+             #(worker/progress! (range)) #(flow/step (range) :s {}) #(errand/open (apply str "x" (repeat 1000000 \y)) 7)]
+          :let [e (thrown (f))]]
+    (is (= :invalid-argument (code e)))
+    (is (not (str/includes? (str (ex-message e)) "hidden")))
+    (is (< (count (ex-message e)) 400))))
