@@ -165,8 +165,12 @@ mod tests {
     fn a_file_over_the_bound_a_folder_and_a_pipe_are_broken() {
         let folder = tempfile::tempdir().unwrap();
         let huge = folder.path().join("huge");
-        File::create(&huge).unwrap().set_len(RESULT_BYTES_MAX + 1).unwrap();
-        assert!(matches!(read(&huge), Found::Broken(_)));
+        let padded = |bytes: u64| format!("{{}}{}", " ".repeat(bytes as usize - 2));
+        std::fs::write(&huge, padded(RESULT_BYTES_MAX)).unwrap();
+        assert!(matches!(read(&huge), Found::Object(_)));
+        std::fs::write(&huge, padded(RESULT_BYTES_MAX + 1)).unwrap();
+        let Found::Broken(told) = read(&huge) else { panic!("it is over the bound") };
+        assert_eq!(told, "result.json cannot be read: it is larger than 16777216 bytes");
         assert!(matches!(read(folder.path()), Found::Broken(_)));
         let pipe = folder.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();

@@ -154,6 +154,40 @@ fn an_answer_stays_short_whatever_was_sent() {
     assert_eq!(site.jobs(), before);
 }
 
+#[test]
+fn values_nest_as_deep_as_the_bound_and_no_deeper() {
+    let site = Site::new();
+    let nested = |open: &str, depth: usize, close: &str| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+    let json = |open: &str, close: &str, depth: usize| {
+        let payload = nested(open, depth, close);
+        let body =
+            format!("{{\"command\": \"jobs.create\", \"args\": {{\"jobType\": \"t\", \"payload\": {payload}}}}}");
+        let request = super::client().post(site.url("/api/commands")).bearer_auth(site.token());
+        answer(request.header("Content-Type", "application/json").body(body))
+    };
+    let edn = |open: &str, close: &str, depth: usize| {
+        let payload = nested(open, depth, close);
+        let body = format!("{{:command \"jobs.create\" :args {{:job-type \"t\" :payload {payload}}}}}");
+        let request = super::client().post(site.url("/api/commands")).bearer_auth(site.token());
+        answer(request.header("Content-Type", "application/edn").header("Accept", "application/json").body(body))
+    };
+    type Ask<'a> = &'a dyn Fn(&str, &str, usize) -> (u16, Value);
+    for (ask, open, close) in [
+        (&json as Ask, "[", "]"),
+        (&json, "{\"a\":", "}"),
+        (&edn, "[", "]"),
+        (&edn, "(", ")"),
+        (&edn, "#{", "}"),
+        (&edn, "{:a ", "}"),
+    ] {
+        assert_eq!(ask(open, close, 100).0, 200, "{open}");
+        let before = site.jobs();
+        let message = refused(ask(open, close, 101), 400, "invalid-argument");
+        assert!(message.ends_with("nesting is deeper than 100 levels"), "{open}: {message}");
+        assert_eq!(site.jobs(), before);
+    }
+}
+
 /// Text around a bound.
 fn around(max: usize) -> impl Strategy<Value = usize> {
     prop_oneof![0..4usize, max - 2..max + 3, Just(max), Just(max + 1)]
