@@ -127,6 +127,21 @@ fn every_dependency_has_a_place_and_a_row_in_the_readme() {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
+/// The fuzzers are built with `--locked`, by a lock file of their own.
+#[test]
+fn the_lock_of_the_fuzzers_has_every_dependency() {
+    let lock = fs::read_to_string(root().join("fuzz/Cargo.lock")).expect("it is there");
+    let package = lock.split("[[package]]").find(|package| package.contains("name = \"errand-jobs\""));
+    let package = package.expect("the fuzzers use this library");
+    let listed = |name: &str| package.lines().any(|line| line.trim_start().starts_with(&format!("\"{name}")));
+    let missing: Vec<String> = dependencies("dependencies").into_iter().filter(|name| !listed(name)).collect();
+    assert!(
+        missing.is_empty(),
+        "fuzz/Cargo.lock does not list {}: run `cargo update --workspace` there",
+        missing.join(", ")
+    );
+}
+
 #[test]
 fn unsafe_code_stands_only_in_the_boundary_to_java() {
     no_complaints(|source| {
