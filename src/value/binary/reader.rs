@@ -2,6 +2,7 @@
 //! It does not decide what is built from it.
 
 use super::*;
+use crate::value::keys::clip;
 use crate::value::stream::{Scalar, Shape, Sink, Wrong};
 use crate::value::{DEPTH_MAX, edn, instant, words};
 
@@ -52,6 +53,13 @@ fn malformed(what: &str) -> Wrong {
     Wrong::new(format!("binary form has a malformed {what}"))
 }
 
+fn out_of_range(text: &str) -> Wrong {
+    Wrong::new(format!(
+        "decimal \"{}M\" cannot be read again as it is written: its exponent is out of range",
+        clip(text)
+    ))
+}
+
 impl<'b> Reader<'b> {
     fn run<S: Sink>(&mut self, sink: &mut S) -> Result<(), Wrong> {
         loop {
@@ -94,7 +102,7 @@ impl<'b> Reader<'b> {
             RATIO => return self.ratio(sink),
             DECIMAL => {
                 let text = self.counted(|_| true, "BigDecimal")?;
-                let text = edn::decimal(text).ok_or_else(|| malformed("BigDecimal"))?;
+                let text = edn::decimal(text).ok_or_else(|| out_of_range(text))?;
                 return sink.scalar(Scalar::Decimal(&text));
             }
             CHAR => Scalar::Char(self.character()?),

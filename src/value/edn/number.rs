@@ -173,7 +173,8 @@ fn parts(token: &str) -> Option<Parts<'_>> {
     })
 }
 
-/// A decimal as `BigDecimal.toString` writes it; nothing where it is malformed or its scale is no 32-bit number.
+/// A decimal as `BigDecimal.toString` writes it; nothing where it is malformed, or its scale or the exponent that it is
+/// written with is no 32-bit number: `BigDecimal` can hold the latter but not read it again.
 pub(in crate::value) fn decimal(text: &str) -> Option<String> {
     let parts = parts(text)?;
     let scale = (parts.fraction.len() as i64).checked_sub(parts.exponent)?;
@@ -183,12 +184,18 @@ pub(in crate::value) fn decimal(text: &str) -> Option<String> {
         "" => "0",
         digits => digits,
     };
+    i32::try_from(adjusted(digits, scale)).ok()?;
     Some(decimal_text(parts.negative && digits != "0", digits, scale))
+}
+
+/// The exponent of the first digit.
+fn adjusted(digits: &str, scale: i64) -> i64 {
+    digits.len() as i64 - 1 - scale
 }
 
 fn decimal_text(negative: bool, digits: &str, scale: i64) -> String {
     let sign = if negative { "-" } else { "" };
-    let adjusted = digits.len() as i64 - 1 - scale;
+    let adjusted = adjusted(digits, scale);
     if scale == 0 {
         return format!("{sign}{digits}");
     }
@@ -293,6 +300,9 @@ mod tests {
             ("120e-1M", "12.0M"),
             ("1e2147483647M", "1E+2147483647M"),
             ("1e2147483649M", "fault"),
+            ("12e2147483646M", "1.2E+2147483647M"),
+            ("12e2147483647M", "fault"),
+            ("0.012e-2147483644M", "1.2E-2147483646M"),
             ("1e99999999999999999999M", "fault"),
             ("1a", "fault"),
             ("1_000", "fault"),

@@ -141,6 +141,16 @@
       (is (same? [{"a" [1]} #{2}] (back [(doto (java.util.HashMap.) (.put "a" (doto (java.util.ArrayList.) (.add 1))))
                                                (doto (java.util.HashSet.) (.add 2))]))))))
 
+;; `BigDecimal` holds more than it reads: such a job could be stored, and never be read again.
+(deftest a-decimal-that-java-does-not-read-as-it-writes-it-is-refused
+  (with-engine [_]
+    (let [submit #(errand/submit {:job-type "t" :payload {:n (BigDecimal. ^String %)}})
+          failure (thrown (submit "12E2147483647"))]
+      (is (same? {:n 12E2147483646M} (:payload (submit "12E2147483646"))))
+      (is (same? {:n 1E-2147483647M} (:payload (submit "1E-2147483647"))))
+      (is (= :invalid-argument (code failure)))
+      (is (str/includes? (ex-message failure) "decimal \"1.2E+2147483648M\" cannot be read again as it is written: its exponent is out of range")))))
+
 ;; Waits
 
 (deftest cancelling-a-future-frees-its-thread-and-leaves-the-job-alone
