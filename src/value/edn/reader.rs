@@ -154,6 +154,9 @@ impl<'t> Reader<'t> {
         if form != Form::Map && self.frames.last().is_some_and(|top| top.form == Form::Meta) {
             return Err(Wrong::new("\"^\" needs a map, keyword, symbol or string after it"));
         }
+        if form == Form::Tag && self.frames.last().is_some_and(|top| top.form == Form::MetaOf) {
+            return Err(no_metadata());
+        }
         if self.muted == 0 {
             sink.open(shape, None)?;
         }
@@ -221,7 +224,7 @@ impl<'t> Reader<'t> {
     fn scalar<S: Sink>(&mut self, scalar: Scalar<'_>, sink: &mut S) -> Result<(), Wrong> {
         match self.frames.last().map(|frame| frame.form) {
             Some(Form::MetaOf) if !matches!(scalar, Scalar::Symbol(_)) => {
-                return Err(Wrong::new("\"^\" is about a value that has no metadata, collections and symbols have"));
+                return Err(no_metadata());
             }
             Some(Form::Meta) if !matches!(scalar, Scalar::Symbol(_) | Scalar::Keyword(_) | Scalar::Str(_)) => {
                 return Err(Wrong::new("\"^\" needs a map, keyword, symbol or string after it"));
@@ -450,6 +453,10 @@ impl<'t> Reader<'t> {
             _ => None,
         }
     }
+}
+
+fn no_metadata() -> Wrong {
+    Wrong::new("\"^\" is about a value that has no metadata, collections and symbols have")
 }
 
 /// What `java.util.UUID.fromString` reads: five hexadecimal numbers, each cut to its width.

@@ -164,6 +164,8 @@ fn what_clojure_refuses_is_refused() {
         "#:nil{}",
         "^:a",
         "^:a 1",
+        "^:a #t [1]",
+        "^:a #inst \"2020\"",
         "^1 []",
         "^[a] []",
         "^:a :b",
