@@ -37,7 +37,7 @@ pub struct Committer {
     clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
     offset_ms: AtomicI64,
-    session: Mutex<Option<Box<dyn Tx>>>,
+    session: Mutex<Option<Box<dyn Tx + Send>>>,
     queue: Mutex<Queue>,
     arrived: Condvar,
     /// Whether the last commit was shared: then a caller that finds the writer free joins the others.
@@ -196,7 +196,7 @@ impl Committer {
     }
 
     /// The session, for the writer's thread: from now on others may commit alone again as soon as it is free.
-    pub(super) fn taken_session(&self) -> MutexGuard<'_, Option<Box<dyn Tx>>> {
+    pub(super) fn taken_session(&self) -> MutexGuard<'_, Option<Box<dyn Tx + Send>>> {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         self.queue().taken = false;
         session
@@ -267,7 +267,7 @@ impl Committer {
     /// Commits one operation with those that join it, which are to be settled with what became of it.
     fn commit_one<T>(
         &self,
-        session: &mut Option<Box<dyn Tx>>,
+        session: &mut Option<Box<dyn Tx + Send>>,
         op: &mut impl FnMut(&mut Work) -> Result<T>,
         joined: &mut Vec<Box<dyn Queued>>,
     ) -> Result<(T, News)> {
@@ -312,7 +312,7 @@ impl Committer {
         Ok((value, news))
     }
 
-    pub(super) fn session<'a>(&self, session: &'a mut Option<Box<dyn Tx>>) -> Result<&'a mut dyn Tx> {
+    pub(super) fn session<'a>(&self, session: &'a mut Option<Box<dyn Tx + Send>>) -> Result<&'a mut dyn Tx> {
         if session.is_none() {
             *session = Some(self.store.writer()?);
         }
@@ -324,7 +324,7 @@ impl Committer {
 }
 
 /// After trouble with the store the next commit begins with a fresh look at it.
-pub(super) fn forget_broken(session: &mut Option<Box<dyn Tx>>, trouble: &Error) {
+pub(super) fn forget_broken(session: &mut Option<Box<dyn Tx + Send>>, trouble: &Error) {
     if let Error::Store(trouble) = trouble
         && !matches!(trouble, store::Error::Busy(_))
     {

@@ -111,13 +111,25 @@ impl Writer {
     /// changed under it: so there are none at first, and the group is begun anew `carefully` where one is missed.
     fn try_group(
         &self,
-        session: &mut Option<Box<dyn Tx>>,
+        session: &mut Option<Box<dyn Tx + Send>>,
         group: &mut Vec<Box<dyn Queued>>,
         ran: &mut Ran,
         carefully: bool,
     ) -> Result<Tried> {
         let tx = self.committer.session(session)?;
         tx.begin(Patience::Full)?;
+        let mut tried = Ok(Tried::Committed);
+        tx.repeatedly(&mut |tx| tried = self.try_in(tx, group, ran, carefully));
+        tried
+    }
+
+    fn try_in(
+        &self,
+        tx: &mut dyn Tx,
+        group: &mut Vec<Box<dyn Queued>>,
+        ran: &mut Ran,
+        carefully: bool,
+    ) -> Result<Tried> {
         // Not the time that other processes had the file.
         let begun = Instant::now();
         let (mut last_ended, untouched) = (None, tx.writes());

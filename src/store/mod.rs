@@ -57,10 +57,10 @@ pub enum Patience {
 /// One database, open in this process.
 pub trait Store: Send + Sync {
     /// A session that writes. One at a time is in a transaction.
-    fn writer(&self) -> Result<Box<dyn Tx>>;
+    fn writer(&self) -> Result<Box<dyn Tx + Send>>;
 
     /// A session that reads what is committed.
-    fn reader(&self) -> Result<Box<dyn Rows>>;
+    fn reader(&self) -> Result<Box<dyn Rows + Send>>;
 
     /// Calls `on_change` after other processes may have committed. Sometimes it is called for nothing.
     fn watch(&self, on_change: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Send + Sync>>;
@@ -76,7 +76,7 @@ pub trait Store: Send + Sync {
 }
 
 /// Reads. Outside a transaction each sees what is committed; between `hold` and `let_go` all see the same state.
-pub trait Rows: ResourceRows + PruneRows + Send {
+pub trait Rows: ResourceRows + PruneRows {
     fn hold(&mut self) -> Result<()>;
     fn let_go(&mut self) -> Result<()>;
 
@@ -144,6 +144,8 @@ pub trait Tx: Rows + ResourceTx + PruneTx {
     /// Grows with every row that this session writes.
     fn writes(&self) -> u64;
     fn begin(&mut self, patience: Patience) -> Result<()>;
+    /// Runs `work` in the transaction, for many operations one after the other: what they have in common is prepared once.
+    fn repeatedly(&mut self, work: &mut dyn FnMut(&mut dyn Tx));
     /// Makes it durable. After an error the outcome is unknown and the transaction is over.
     fn commit(&mut self) -> Result<()>;
     /// Undoes the transaction, if one is open.

@@ -67,7 +67,7 @@ impl Store for Deaf {
         self.0.shorten_log()
     }
 
-    fn writer(&self) -> store::Result<Box<dyn Tx>> {
+    fn writer(&self) -> store::Result<Box<dyn Tx + Send>> {
         self.0.writer()
     }
 

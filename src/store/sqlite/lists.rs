@@ -2,11 +2,12 @@
 //! index by type, and by type and status for what has ended; lists of several types are merged from theirs.
 
 use super::session::{Session, job};
+use super::statements::Statements;
 use crate::job::Status;
 use crate::store::{Job, Page, Result, sql};
 use rusqlite::params;
 
-impl Session {
+impl<S: Statements> Session<S> {
     pub(super) fn page_of_jobs(&self, page: &Page) -> Result<Vec<Job>> {
         let Page { workspace_id, job_type, batch_seq, status, before, limit } = *page;
         if let Some(batch) = batch_seq {
