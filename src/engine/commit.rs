@@ -6,7 +6,7 @@ use super::error::{Error, Result};
 use super::group::Writer;
 use super::operation::{Queued, guarded, queued, seated, settle_all};
 use super::seat::{Seat, Sleepers};
-use super::work::{News, Work};
+use super::work::{News, Seen, Work};
 use crate::store::{self, Patience, Store, Tx};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -280,7 +280,7 @@ impl Committer {
         let (value, news) = done?;
         let sleepers = Arc::<Sleepers>::default();
         joined.iter().for_each(|operation| operation.alert(&sleepers));
-        sleepers.wake();
+        sleepers.wake_first();
         tx.commit()?;
         Ok((value, news))
     }
@@ -291,14 +291,14 @@ impl Committer {
         op: &mut impl FnMut(&mut Work) -> Result<T>,
         joined: &mut Vec<Box<dyn Queued>>,
     ) -> Result<(T, News)> {
-        let (mut last_ended, now) = (None, self.now());
-        let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+        let (mut seen, now) = (Seen::default(), self.now());
+        let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), seen: &mut seen };
         let value = guarded(op, &mut work)?;
         let mut news = work.news;
         *joined = (self.join)(&news);
         for operation in joined {
             let written = tx.writes();
-            let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+            let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), seen: &mut seen };
             match operation.run(&mut work) {
                 Ok(()) => news.append(std::mem::take(&mut work.news)),
                 // What is wrong with its row is its own trouble: each has its own try.

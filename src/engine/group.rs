@@ -4,7 +4,7 @@
 use super::commit::{Class, Committer, forget_broken};
 use super::error::{Error, Result};
 use super::operation::{Queued, settle_all};
-use super::work::{News, Work};
+use super::work::{News, Seen, Work};
 use crate::store::{self, Patience, Tx};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -132,7 +132,7 @@ impl Writer {
     ) -> Result<Tried> {
         // Not the time that other processes had the file.
         let begun = Instant::now();
-        let (mut last_ended, untouched) = (None, tx.writes());
+        let (mut seen, untouched) = (Seen::default(), tx.writes());
         let (now, ids) = (self.committer.now(), &*self.committer.ids);
         let (mut end, mut open, mut asked) = (group.len(), !carefully, false);
         loop {
@@ -163,7 +163,7 @@ impl Writer {
                 tx.savepoint()?;
             }
             let written = tx.writes();
-            let mut work = Work { tx, now, ids, news: News::default(), last_ended: &mut last_ended };
+            let mut work = Work { tx, now, ids, news: News::default(), seen: &mut seen };
             match operation.run(&mut work) {
                 Ok(()) => {
                     let news = std::mem::take(&mut work.news);
@@ -177,7 +177,10 @@ impl Writer {
                     return Err(trouble.into());
                 }
                 // A broken row is the trouble of the one that meets it.
-                Err(_) if carefully => tx.undo()?,
+                Err(_) if carefully => {
+                    tx.undo()?;
+                    seen.forget_rows();
+                }
                 Err(error) if tx.writes() == written && !matches!(error, Error::Store(_)) => {}
                 Err(_) => {
                     tx.rollback();
@@ -192,7 +195,7 @@ impl Writer {
         if ran.kept > 1 {
             let sleepers = Arc::default();
             group[..ran.kept].iter().take(ALERTED_MAX).for_each(|operation| operation.alert(&sleepers));
-            sleepers.wake();
+            sleepers.wake_first();
         }
         tx.commit()?;
         Ok(Tried::Committed)

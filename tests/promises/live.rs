@@ -71,7 +71,7 @@ impl Store for Deaf {
         self.0.writer()
     }
 
-    fn reader(&self) -> store::Result<Box<dyn Rows>> {
+    fn reader(&self) -> store::Result<Box<dyn Rows + Send>> {
         self.0.reader()
     }
 

@@ -202,11 +202,7 @@ impl<S: Statements> Rows for Session<S> {
     }
 
     fn counts(&mut self, workspace: &str, job_type: Option<&str>) -> Result<Vec<Count>> {
-        let read = |row: &Row| Ok(Count { job_type: row.get(0)?, status: status(row, 1)?, jobs: row.get(2)? });
-        match job_type {
-            Some(job_type) => self.all(sql::LIST_COUNTS_OF_TYPE, [workspace, job_type], read),
-            None => self.all(sql::LIST_COUNTS, [workspace], read),
-        }
+        self.counted(workspace, job_type, None)
     }
 
     fn ended_since(&mut self, ended_seq: i64) -> Result<(Vec<String>, i64)> {
@@ -645,6 +641,10 @@ fn batch(row: &Row) -> rusqlite::Result<Batch> {
         parent_step_id: row.get(22)?,
         metadata: row.get(23)?,
     })
+}
+
+pub(super) fn count(row: &Row) -> rusqlite::Result<Count> {
+    Ok(Count { job_type: row.get(0)?, status: status(row, 1)?, jobs: row.get(2)? })
 }
 
 fn fanout(row: &Row) -> rusqlite::Result<Fanout> {
