@@ -121,6 +121,7 @@ impl Work<'_> {
     /// Writes what was decided for a job, with all that follows from it: counts, its batch, its cap, its wake-ups.
     pub(super) fn apply(&mut self, job: &mut Job, change: &Change) -> Result<()> {
         let (before, after) = (job.facts.status, change.next.status);
+        let renewed = job.facts.is_renewed_in(&change.next);
         let was_placed = !job.held && !before.is_terminal();
         job.facts = change.next;
         job.rev += 1;
@@ -137,7 +138,8 @@ impl Work<'_> {
         if let Some(fanout) = &mut fanout {
             self.place(job, was_placed, fanout)?;
         }
-        if !self.tx.update_job(job)? {
+        let update = if renewed { Tx::renew_lease } else { Tx::update_job };
+        if !update(self.tx, job)? {
             return Err(Error::Conflict);
         }
         if let Some((shared, own)) = shared {

@@ -163,6 +163,8 @@ pub trait Tx: Rows + ResourceTx + PruneTx {
     fn insert_job(&mut self, job: &Job, body: &Body) -> Result<i64>;
     /// Replaces the row if it still has revision `job.rev - 1`; false otherwise.
     fn update_job(&mut self, job: &Job) -> Result<bool>;
+    /// As `update_job`, where only the lease and when the worker last spoke changed: the job keeps its place in all lists.
+    fn renew_lease(&mut self, job: &Job) -> Result<bool>;
     /// Puts a job under its cap or lets it wait for a place.
     fn set_held(&mut self, seq: i64, held: bool) -> Result<()>;
     fn put_progress(&mut self, seq: i64, progress: &Progress) -> Result<()>;

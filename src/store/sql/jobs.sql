@@ -26,6 +26,11 @@ UPDATE job SET status = $3, rev = rev + 1, attempt = $4, max_attempts = $5, spen
   completed_at = $15, last_heartbeat_at = $16, ended_seq = $17
 WHERE seq = $1 AND rev = $2;
 
+-- name: renew_lease
+-- Replaces what a heartbeat changes, as update_job does, and no index but that of leases with it.
+UPDATE job SET rev = rev + 1, lease_ms = $3, lease_until_ms = $4, updated_at = $5, last_heartbeat_at = $6
+WHERE seq = $1 AND rev = $2;
+
 -- name: update_job_held
 -- Puts a job under its cap or lets it wait for a place.
 UPDATE job SET held = $2 WHERE seq = $1;

@@ -406,6 +406,12 @@ impl<S: Statements> Tx for Session<S> {
         Ok(changed == 1)
     }
 
+    fn renew_lease(&mut self, job: &Job) -> Result<bool> {
+        let Facts { lease_ms, lease_until_ms, .. } = job.facts;
+        let row = params![job.seq, job.rev - 1, lease_ms, lease_until_ms, job.updated_at, job.last_heartbeat_at];
+        Ok(self.run(sql::RENEW_LEASE, row)? == 1)
+    }
+
     fn set_held(&mut self, seq: i64, held: bool) -> Result<()> {
         self.run(sql::UPDATE_JOB_HELD, params![seq, held]).map(|_| ())
     }
