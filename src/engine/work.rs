@@ -1,6 +1,7 @@
 //! One operation at work in a transaction: what it reads with, what it writes, what it leaves to be told afterwards.
 //! It does not know which commit it shares.
 
+use super::cap::Shared;
 use super::clock::{Ids, Now};
 use super::error::{Error, Result};
 use crate::job::{BatchStatus, Change, Status};
@@ -106,6 +107,14 @@ impl Work<'_> {
     /// Writes what was decided for a job, with all that follows from it: counts, its batch, its cap, its wake-ups.
     pub(super) fn apply(&mut self, job: &mut Job, change: &Change) -> Result<()> {
         let (before, after) = (job.facts.status, change.next.status);
+        let as_active = before == after || (before.is_active() && after.is_active());
+        let shared = if as_active { None } else { self.shared_cap(job)? };
+        self.apply_under(job, change, shared)
+    }
+
+    /// As `apply`, where the cap that the job shares with other types was read, if there is one and it matters.
+    pub(super) fn apply_under(&mut self, job: &mut Job, change: &Change, mut shared: Option<Shared>) -> Result<()> {
+        let (before, after) = (job.facts.status, change.next.status);
         let was_placed = !job.held && !before.is_terminal();
         job.facts = change.next;
         job.rev += 1;
@@ -113,7 +122,9 @@ impl Work<'_> {
         if before != after {
             self.moved(job, before, after)?;
         }
-        let shared = self.moved_in_share(job, before)?;
+        if let Some(shared) = &mut shared {
+            self.moved_in_share(job, before, shared)?;
+        }
         let mut fanout = match job.fanout_id {
             Some(_) if shared.is_some() => None,
             Some(id) if before != after && (after.is_terminal() || after == Status::Queued) => self.tx.fanout(id)?,
@@ -125,8 +136,8 @@ impl Work<'_> {
         if !self.tx.update_job(job)? {
             return Err(Error::Conflict);
         }
-        if let Some((shared, own)) = shared {
-            return self.share(shared, own);
+        if let Some(shared) = shared {
+            return self.share(&job.workspace_id, shared);
         }
         match fanout {
             Some(fanout) => self.promote(fanout),
@@ -206,7 +217,7 @@ impl Work<'_> {
     /// Takes the place of a queued job that is due later.
     fn displace(&mut self, due: (i64, i64), fanout: &mut Fanout) -> Result<bool> {
         match self.tx.last_placed(fanout.fanout_id)? {
-            Some(seq) if self.due(seq)? > due && fanout.used == fanout.cap => {
+            Some(seq) if self.due(seq)? > due && fanout.used >= fanout.cap => {
                 self.tx.set_held(seq, true)?;
                 fanout.used -= 1;
                 Ok(true)

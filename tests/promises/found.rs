@@ -64,3 +64,13 @@ fn a_job_that_waits_since_its_submission_is_due_after_a_restart_of_the_host_thou
     run.step(&Op::Reboot { ms: -3_600_000 }).unwrap_or_else(|wrong| panic!("{wrong}"));
     run.finish(2).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
+
+#[test]
+fn what_is_submitted_under_a_cap_that_it_lowers_comes_before_what_is_to_be_tried_again_later() {
+    let later = || Op::Settle { lease: 0, how: How::Fail { retryable: true, after_ms: Some(5_000) } };
+    let next = || Op::Settle { lease: 1, how: How::Fail { retryable: true, after_ms: Some(5_000) } };
+    let mut run = run(&[create(2), create(2), claim(), claim(), later(), next(), create(1)]);
+    let first = run.command(&claim()).expect("a claim is always possible");
+    assert!(matches!(run.run(&first), Ok(Ok(Answer::Job(..)))), "it is due and one is allowed");
+    run.finish(1).unwrap_or_else(|wrong| panic!("{wrong}"));
+}
