@@ -6,9 +6,9 @@
 //! It does not know caps of batches, whose jobs are of one type: `work.rs` does.
 
 use super::error::Result;
-use super::work::Work;
+use super::work::{Work, queue_of};
 use crate::job::Status;
-use crate::store::{Fanout, Job, Tx};
+use crate::store::{Fanout, Job, Queue, Tx};
 
 /// Rows of shared caps have names that begin so: the group's alone, a type's with the type after it.
 const SHARED: &str = "steps ";
@@ -85,13 +85,11 @@ impl Work<'_> {
         Ok(group.map(|group| Shared::new(group, own, None)))
     }
 
-    /// Takes the places of all queued jobs of a type under a cap that is full.
-    pub(super) fn shut(&mut self, shared: Shared) -> Result<()> {
-        let own = Fanout { cap: 0, used: 0, ..shared.own };
-        while let Some(seq) = self.tx.last_placed(own.fanout_id)? {
-            self.tx.set_held(seq, true)?;
-        }
-        Ok(self.tx.update_fanout(&own)?)
+    /// Takes the place of a job under a cap that is full, and those of all others of its type.
+    pub(super) fn shut(&mut self, job: &Job, mut shared: Shared) -> Result<()> {
+        self.tx.set_held(job.seq, true)?;
+        shared.own.used = (shared.own.used - 1).max(0);
+        self.promote(shared.own, &queue_of(job))
     }
 
     /// Follows a job that went from `before` to its present status: its place is decided before its row is written,
@@ -111,17 +109,19 @@ impl Work<'_> {
     }
 
     /// Stores the rows, and gives or takes the places that follow.
-    pub(super) fn share(&mut self, workspace: &str, shared: Shared) -> Result<()> {
-        let (room, full) = (shared.room(), shared.is_full());
+    pub(super) fn share(&mut self, shared: Shared, of: &Queue) -> Result<()> {
+        let (room, full, workspace) = (shared.room(), shared.is_full(), of.workspace_id);
         let Shared { group, own, was_full } = shared;
-        self.promote(own)?;
+        self.promote(own, of)?;
         let others = match (was_full, full) {
             (true, false) => self.tx.fanouts_without_places(workspace, &group.name)?,
             (false, true) => self.tx.fanouts_with_places(workspace, &group.name, OTHERS)?,
             (true, true) | (false, false) => Vec::new(),
         };
-        for other in others {
-            self.promote(Fanout { cap: room, ..other })?;
+        for mut other in others {
+            let name = std::mem::take(&mut other.name);
+            let job_type = name.get(group.name.len() + 1..).unwrap_or_default();
+            self.promote(Fanout { cap: room, ..other }, &Queue { job_type, ..*of })?;
         }
         Ok(self.tx.update_fanout(&group)?)
     }

@@ -129,7 +129,7 @@ impl Work<'_> {
             let job = self.tx.job_by_seq(seq)?;
             let job = job.ok_or_else(|| store::Error::Corrupt(format!("job {seq} is in an index only")))?;
             match self.shared_cap(&job)? {
-                Some(shared) if shared.is_full() => self.shut(shared)?,
+                Some(shared) if shared.is_full() => self.shut(&job, shared)?,
                 shared => return Ok(Some((job, shared))),
             }
         }

@@ -5,7 +5,7 @@ use super::error::{Error, Result};
 use super::view::{BatchView, Depth, JobView};
 use super::work::Work;
 use crate::job::{BatchStatus, Counts, Facts, Status, limits};
-use crate::store::{Batch, Body, Fanout, Job, Submission, Text};
+use crate::store::{Batch, Body, Fanout, Job, Queue, Submission, Text};
 use sha2::{Digest, Sha256};
 
 /// What belongs to one job of a submission.
@@ -28,6 +28,12 @@ pub struct Submit {
     pub parent_step_id: Option<String>,
     pub fanout_parent_step_id: Option<String>,
     pub fanout_max_concurrency: Option<i64>,
+}
+
+impl Submit {
+    fn queue(&self, batch_seq: Option<i64>) -> Queue<'_> {
+        Queue { workspace_id: &self.workspace, job_type: &self.job_type, batch_seq }
+    }
 }
 
 /// The digest of a submission, from texts that are equal where their values are.
@@ -54,7 +60,7 @@ impl Work<'_> {
         let mut shared = shared.transpose()?;
         let view = self.insert(submit, new, None, shared.as_mut().map(|shared| &mut shared.own))?;
         if let Some(shared) = shared {
-            self.share(&submit.workspace, shared)?;
+            self.share(shared, &submit.queue(None))?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, 1);
         self.news.queued(&submit.workspace, &submit.job_type, 1, false);
@@ -80,7 +86,7 @@ impl Work<'_> {
         }
         let truncated = bytes > limits::REPLY_BYTES_MAX;
         if let Some(fanout) = fanout {
-            self.promote(fanout)?;
+            self.promote(fanout, &submit.queue(Some(batch.seq)))?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, batch.requested_count);
         self.news.queued(&submit.workspace, &submit.job_type, batch.requested_count, true);

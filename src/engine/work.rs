@@ -5,7 +5,7 @@ use super::cap::Shared;
 use super::clock::{Ids, Now};
 use super::error::{Error, Result};
 use crate::job::{BatchStatus, Change, Status};
-use crate::store::{Fanout, Job, Rows, Tx};
+use crate::store::{Fanout, Job, Queue, Rows, Tx};
 
 /// What the next commit has to tell to those who wait, and to count.
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl News {
 
     pub(super) fn queued(&mut self, workspace: &str, job_type: &str, jobs: i64, in_batch: bool) {
         self.matters = true;
-        match self.queued.iter_mut().find(|known| known.workspace == workspace && known.job_type == job_type) {
+        match self.queued.iter_mut().find(|known| known.job_type == job_type && known.workspace == workspace) {
             Some(known) => {
                 known.jobs += jobs;
                 known.in_batch |= in_batch;
@@ -137,10 +137,10 @@ impl Work<'_> {
             return Err(Error::Conflict);
         }
         if let Some(shared) = shared {
-            return self.share(&job.workspace_id, shared);
+            return self.share(shared, &queue_of(job));
         }
         match fanout {
-            Some(fanout) => self.promote(fanout),
+            Some(fanout) => self.promote(fanout, &queue_of(job)),
             None => Ok(()),
         }
     }
@@ -232,20 +232,27 @@ impl Work<'_> {
     }
 
     /// Gives free places to the jobs that wait for one, takes those that a lowered cap no longer has, and stores it.
-    pub(super) fn promote(&mut self, mut fanout: Fanout) -> Result<()> {
+    /// The jobs under it are of that queue.
+    pub(super) fn promote(&mut self, mut fanout: Fanout, of: &Queue) -> Result<()> {
         while fanout.used > fanout.cap {
             let Some(seq) = self.tx.last_placed(fanout.fanout_id)? else { break };
             self.tx.set_held(seq, true)?;
             fanout.used -= 1;
         }
+        let used = fanout.used;
         while fanout.used < fanout.cap {
             let Some(seq) = self.tx.next_held(fanout.fanout_id)? else { break };
             self.tx.set_held(seq, false)?;
             fanout.used += 1;
-            if let Some(job) = self.tx.job_by_seq(seq)? {
-                self.news.queued(&job.workspace_id, &job.job_type, 1, job.batch_seq.is_some());
-            }
+        }
+        if fanout.used > used {
+            self.news.queued(of.workspace_id, of.job_type, fanout.used - used, of.batch_seq.is_some());
         }
         Ok(self.tx.update_fanout(&fanout)?)
     }
+}
+
+/// The queue that a job is claimed from.
+pub(super) fn queue_of(job: &Job) -> Queue<'_> {
+    Queue { workspace_id: &job.workspace_id, job_type: &job.job_type, batch_seq: job.batch_seq }
 }
