@@ -12,6 +12,7 @@ const SCANS: &[(&str, &str)] = &[
     ("list_newest", "reads the last 1000 rows"),
     ("list_job_types", "one row for each type and status, and every type is asked for"),
     ("list_all_counts", "one row for each type and status, and all are asked for"),
+    ("list_unused_workspaces", "scans what it found itself: one row for each workspace"),
 ];
 
 /// Name and text of every statement of `src/store/sql`, as `build.rs` makes them.
