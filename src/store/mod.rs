@@ -93,6 +93,8 @@ pub trait Rows: ResourceRows + PruneRows + Send {
     fn progress(&mut self, seq: i64) -> Result<Option<Progress>>;
     fn outcome(&mut self, seq: i64) -> Result<Option<Outcome>>;
     fn artifacts(&mut self, seq: i64) -> Result<Vec<Artifact>>;
+    /// Kind and label of each, in the same order.
+    fn artifact_names(&mut self, seq: i64) -> Result<Vec<(String, Option<String>)>>;
     fn attempts(&mut self, seq: i64) -> Result<Vec<Attempt>>;
     fn attempt(&mut self, seq: i64, attempt: i64) -> Result<Option<Attempt>>;
     fn attempt_by_request(&mut self, request_id: &str) -> Result<Vec<Attempt>>;

@@ -129,8 +129,8 @@ pub trait ResourceRows {
     /// Those made at or before `created_at` that no job made or names.
     fn unused_resources(&mut self, workspace: &str, created_at: i64, limit: i64) -> Result<Vec<i64>>;
     fn resources_of_job(&mut self, job_seq: i64) -> Result<Vec<i64>>;
-    /// Ids and types of the jobs that a resource belongs to.
-    fn jobs_of_resource(&mut self, seq: i64) -> Result<Vec<(String, String)>>;
+    /// Id and type of the first of the jobs that a resource belongs to.
+    fn job_of_resource(&mut self, seq: i64) -> Result<Option<(String, String)>>;
     fn is_resource_used(&mut self, seq: i64) -> Result<bool>;
     fn is_hash_used(&mut self, hash: &str) -> Result<bool>;
     fn value(&mut self, seq: i64) -> Result<Option<Text>>;

@@ -41,7 +41,8 @@ pub fn statements() -> Vec<(String, String)> {
     all
 }
 
-fn plan(store: &Connection, name: &str, sql: &str) -> Vec<String> {
+/// The steps by which SQLite runs a statement.
+pub fn plan(store: &Connection, name: &str, sql: &str) -> Vec<String> {
     let explained = format!("EXPLAIN QUERY PLAN {sql}");
     let mut statement = store.prepare(&explained).unwrap_or_else(|error| panic!("{name}: {error}"));
     // Which value a parameter has does not matter to a plan.

@@ -179,10 +179,10 @@ SELECT resource_seq FROM resource_ref WHERE job_seq = $1;
 -- Forgets whose a resource was.
 DELETE FROM resource_ref WHERE resource_seq = $1;
 
--- name: list_jobs_of_resource
--- The jobs that a resource belongs to.
+-- name: find_job_of_resource
+-- The first of the jobs that a resource belongs to.
 SELECT job.job_id, job.job_type FROM resource_ref CROSS JOIN job ON job.seq = resource_ref.job_seq
-WHERE resource_ref.resource_seq = $1 ORDER BY resource_ref.job_seq LIMIT 100;
+WHERE resource_ref.resource_seq = $1 ORDER BY resource_ref.job_seq LIMIT 1;
 
 -- name: is_resource_used
 -- Whether any job produced or names a resource.

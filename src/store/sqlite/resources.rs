@@ -49,8 +49,8 @@ impl ResourceRows for Session {
         self.all(sql::LIST_REFS, [job_seq], |row| row.get(0))
     }
 
-    fn jobs_of_resource(&mut self, seq: i64) -> Result<Vec<(String, String)>> {
-        self.all(sql::LIST_JOBS_OF_RESOURCE, [seq], |row| Ok((row.get(0)?, row.get(1)?)))
+    fn job_of_resource(&mut self, seq: i64) -> Result<Option<(String, String)>> {
+        self.one(sql::FIND_JOB_OF_RESOURCE, [seq], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn is_resource_used(&mut self, seq: i64) -> Result<bool> {

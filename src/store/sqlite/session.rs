@@ -119,6 +119,10 @@ impl Rows for Session {
         })
     }
 
+    fn artifact_names(&mut self, seq: i64) -> Result<Vec<(String, Option<String>)>> {
+        self.all(sql::LIST_ARTIFACT_NAMES, [seq], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     fn attempts(&mut self, seq: i64) -> Result<Vec<Attempt>> {
         self.all(sql::LIST_ATTEMPTS, [seq], attempt)
     }
