@@ -214,9 +214,8 @@ impl Work<'_> {
                 return Ok(Holder::Current(attempt));
             }
         }
-        let mut attempts = self.tx.attempts(job.seq)?.into_iter();
-        let settled = attempts.find(|attempt| attempt.lease_token == token && attempt.settled_by.is_some());
-        Ok(settled.map_or(Holder::Stranger, Holder::Settled))
+        let known = self.tx.attempt_by_token(job.seq, token)?;
+        Ok(known.filter(|attempt| attempt.settled_by.is_some()).map_or(Holder::Stranger, Holder::Settled))
     }
 
     /// Appends artifacts; one of the same kind and label is replaced.

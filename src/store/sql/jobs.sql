@@ -154,9 +154,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7);
 UPDATE job_attempt SET ended_at = $3, outcome = $4, error = $5, settled_by = $6, request_id = NULL
 WHERE job_seq = $1 AND attempt = $2;
 
--- name: list_attempts
--- Reads the attempts of a job in their order.
-SELECT {attempt_columns} FROM job_attempt WHERE job_seq = $1 ORDER BY attempt;
+-- name: list_last_attempts
+-- Reads the last attempts of a job, from the last one back.
+SELECT {attempt_columns} FROM job_attempt WHERE job_seq = $1 ORDER BY attempt DESC LIMIT $2;
+
+-- name: get_attempt_by_token
+-- Reads the attempt of a job that a lease token was given for.
+SELECT {attempt_columns} FROM job_attempt WHERE job_seq = $1 AND lease_token = $2;
 
 -- name: get_attempt
 -- Reads one attempt of a job.
