@@ -32,7 +32,7 @@ pub use error::{Error, Result};
 pub use lease::{Claim, Directive, Held, Report};
 pub use log::LogTold;
 pub use remember::Named;
-pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
+pub use retention::{AfterPrune, Ownerless, Pruned, Retention, Swept};
 pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
 pub use users::Used;

@@ -14,7 +14,7 @@ use crate::value::{MapBuilder, Value, edn};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-/// Resources of one job that one step removes at most.
+/// Resources of jobs that one step lets go of at most.
 const STEP_RESOURCES: usize = 500;
 /// The longest pause after a step, which is as long as the step was.
 const STEP_PAUSE_MAX: Duration = Duration::from_millis(5);
@@ -72,6 +72,8 @@ pub struct Pruned {
     pub jobs: i64,
     pub batches: i64,
     pub resources: i64,
+    /// How many resources a step let go of that jobs had, whether or not others have them still.
+    let_go: usize,
     /// Whether a step left something for another.
     more: bool,
 }
@@ -86,6 +88,14 @@ impl Pruned {
 
 /// Bytes that no resource has any more, by the number under which that is noted.
 pub type Ownerless = Vec<(i64, String)>;
+
+/// What one step did with what is left of resources that are gone.
+#[derive(Debug, Default)]
+pub struct Swept {
+    pub ownerless: Ownerless,
+    /// The last number that it dealt with, where another step may find more.
+    pub after: Option<i64>,
+}
 
 impl Work<'_> {
     /// How long what has ended is kept; what is given is changed first.
@@ -155,16 +165,17 @@ impl Work<'_> {
         Ok(self.tx.delete_batch(&batch, &format!("batch {}", batch.batch_id))?)
     }
 
-    /// Removes a job and what only it produced; false where the job has so much of it that another step is needed.
+    /// Removes a job and what only it produced; false where there is so much of it that another step is needed.
     fn remove_job(&mut self, job: &Job, step: &mut Pruned) -> Result<bool> {
-        let resources = self.tx.resources_of_job(job.seq)?;
-        for seq in resources.iter().take(STEP_RESOURCES) {
+        let (resources, room) = (self.tx.resources_of_job(job.seq)?, STEP_RESOURCES - step.let_go);
+        for seq in resources.iter().take(room) {
             self.tx.delete_ref(job.seq, *seq)?;
+            step.let_go += 1;
             if !self.tx.is_resource_used(*seq)? {
                 step.resources += self.remove_resource(*seq)?;
             }
         }
-        if resources.len() > STEP_RESOURCES {
+        if resources.len() > room {
             step.more = true;
             return Ok(false);
         }
@@ -185,40 +196,53 @@ impl Work<'_> {
     /// One step: removes values whose time is over, uploads that never came, and files that no job ever named.
     fn prune_resources(&mut self) -> Result<Pruned> {
         let mut step = Pruned::default();
-        for seq in self.tx.expired_resources(self.now.store_ms, limits::PRUNE_JOBS)? {
+        let max = limits::PRUNE_JOBS;
+        let expired = self.tx.expired_resources(self.now.store_ms, max)?;
+        let uploads = self.tx.expired_uploads(self.now.store_ms, max)?;
+        step.more = expired.len().max(uploads.len()) as i64 == max;
+        for seq in expired {
             step.resources += self.remove_resource(seq)?;
         }
-        for upload in self.tx.expired_uploads(self.now.store_ms, limits::PRUNE_JOBS)? {
+        for upload in uploads {
             self.tx.delete_upload(&upload.session_id)?;
-            let waits = !self.tx.uploads(upload.resource_seq)?.is_empty();
             let resource = self.tx.resource(upload.resource_seq)?;
-            if resource.is_some_and(|resource| resource.hash.is_none() && !waits) {
+            if resource.is_some_and(|resource| resource.hash.is_none())
+                && self.tx.uploads(upload.resource_seq)?.is_empty()
+            {
                 step.resources += self.remove_resource(upload.resource_seq)?;
             }
         }
         for workspace in self.tx.unused_workspaces()? {
             let keep_ms = self.retention(&workspace, None, None)?.keep_ms;
-            for seq in self.tx.unused_resources(&workspace, self.now.ended(keep_ms), limits::PRUNE_JOBS)? {
+            let room = (max - step.resources).max(0);
+            for seq in self.tx.unused_resources(&workspace, self.now.ended(keep_ms), room)? {
                 step.resources += self.remove_resource(seq)?;
             }
         }
-        step.more = step.resources >= limits::PRUNE_JOBS;
+        step.more |= step.resources >= max;
         Ok(step)
     }
 
-    /// One step: removes rows of resources that are gone. Gives bytes that have no owner, and whether there is more.
-    fn sweep(&mut self) -> Result<(Ownerless, bool)> {
-        let mut ownerless = Vec::new();
-        for removed in self.tx.removed(limits::PRUNE_JOBS)? {
-            if removed.resource_seq != 0 && !self.tx.sweep_resource(removed.resource_seq, limits::PRUNE_ROWS)? {
-                return Ok((Vec::new(), true));
+    /// One step: removes rows of resources that are gone, of those that were noted after a number.
+    fn sweep(&mut self, after: i64) -> Result<Swept> {
+        let (mut swept, mut room) = (Swept::default(), limits::PRUNE_ROWS);
+        let noted = self.tx.removed(after, limits::PRUNE_JOBS)?;
+        let mut last = after;
+        for removed in &noted {
+            if removed.resource_seq != 0 {
+                room -= self.tx.sweep_resource(removed.resource_seq, room)?;
+                if room <= 0 {
+                    return Ok(Swept { after: Some(last), ..swept });
+                }
             }
-            match removed.hash {
-                Some(hash) if !self.tx.is_hash_used(&hash)? => ownerless.push((removed.removed_seq, hash)),
-                Some(_) | None => self.tx.delete_removed(removed.removed_seq)?,
+            last = removed.removed_seq;
+            match &removed.hash {
+                Some(hash) if !self.tx.is_hash_used(hash)? => swept.ownerless.push((last, hash.clone())),
+                Some(_) | None => self.tx.delete_removed(last)?,
             }
         }
-        Ok((ownerless, false))
+        swept.after = (noted.len() as i64 == limits::PRUNE_JOBS).then_some(last);
+        Ok(swept)
     }
 }
 
@@ -256,32 +280,40 @@ impl Engine {
                     break;
                 }
                 self.wanted()?;
-                // Others' commits are not to wait behind one step after the other.
-                std::thread::sleep(begun.elapsed().min(STEP_PAUSE_MAX));
+                pause_after(begun);
             }
         }
         Ok(pruned)
     }
 
-    /// Removes resources whose time is over and what is left of those that are gone; gives bytes without an owner.
-    pub fn sweep(&self) -> Result<(Pruned, Ownerless)> {
+    /// Removes resources whose time is over, and files that no job ever named.
+    pub fn prune_resources(&self) -> Result<Pruned> {
         let mut pruned = Pruned::default();
         while self.read(|rows, now| has_old_resources(rows, now))? {
             self.wanted()?;
+            let begun = Instant::now();
             let step = self.step(|work: &mut Work| work.prune_resources())?;
             pruned.add(step);
             if !step.more {
                 break;
             }
+            pause_after(begun);
         }
-        while !self.read(|rows, _| Ok(rows.removed(1)?.is_empty()))? {
-            self.wanted()?;
-            let (ownerless, more) = self.step(|work: &mut Work| work.sweep())?;
-            if !more {
-                return Ok((pruned, ownerless));
-            }
+        Ok(pruned)
+    }
+
+    /// One step of removing what is left of resources that are gone, of those that were noted after a number.
+    pub fn sweep(&self, after: i64) -> Result<Swept> {
+        if self.read(|rows, _| Ok(rows.removed(after, 1)?.is_empty()))? {
+            return Ok(Swept::default());
         }
-        Ok((pruned, Vec::new()))
+        self.wanted()?;
+        let begun = Instant::now();
+        let swept = self.step(move |work: &mut Work| work.sweep(after))?;
+        if swept.after.is_some() {
+            pause_after(begun);
+        }
+        Ok(swept)
     }
 
     /// Forgets bytes that are gone.
@@ -308,6 +340,11 @@ impl Engine {
     }
 }
 
+/// Others' commits are not to wait behind one step after the other.
+fn pause_after(begun: Instant) {
+    std::thread::sleep(begun.elapsed().min(STEP_PAUSE_MAX));
+}
+
 fn has_old_resources(rows: &mut dyn crate::store::Rows, now: Now) -> Result<bool> {
     if !rows.expired_resources(now.store_ms, 1)?.is_empty() || !rows.expired_uploads(now.store_ms, 1)?.is_empty() {
         return Ok(true);
@@ -324,16 +361,17 @@ fn has_old_resources(rows: &mut dyn crate::store::Rows, now: Now) -> Result<bool
 /// What follows a round, on the same thread: bytes of files are somebody else's.
 pub type AfterPrune = Arc<dyn Fn(&Engine) + Send + Sync>;
 
-/// The thread that prunes from time to time, and keeps the store's log short.
+/// The thread that prunes from time to time, and another that keeps the store's log short: pruning may take long, and
+/// makes the log long.
 #[derive(Default)]
 pub struct Pruner {
     closed: Mutex<bool>,
     signal: Condvar,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
 impl Pruner {
-    /// Starts the thread.
+    /// Starts the threads.
     pub(super) fn start(
         self: &Arc<Pruner>,
         engine: Weak<Engine>,
@@ -341,18 +379,20 @@ impl Pruner {
         after: AfterPrune,
         tell: Tell,
     ) -> std::io::Result<()> {
+        let (looking, looked_at, telling) = (self.clone(), engine.clone(), tell.clone());
+        let look = move || {
+            let mut told = LogTold::default();
+            while looking.wait(every.min(LOG_LOOK)) {
+                let Some(engine) = looked_at.upgrade() else { return };
+                if let Some(notice) = engine.shorten_log(&mut told) {
+                    telling(notice);
+                }
+            }
+        };
         let pruner = self.clone();
         let run = move || {
-            let (mut due, mut told) = (Instant::now() + every, LogTold::default());
-            while pruner.wait(every.min(LOG_LOOK)) {
+            while pruner.wait(every) {
                 let Some(engine) = engine.upgrade() else { return };
-                if let Some(notice) = engine.shorten_log(&mut told) {
-                    tell(notice);
-                }
-                if Instant::now() < due {
-                    continue;
-                }
-                due = Instant::now() + every;
                 match engine.prune(None, None, None) {
                     Ok(_) => after(&engine),
                     // Where it was opened again meanwhile there is a next round.
@@ -361,8 +401,11 @@ impl Pruner {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("errand-prune".into()).spawn(run)?;
-        *lock(&self.thread) = Some(thread);
+        let named = |name: &str| std::thread::Builder::new().name(name.into());
+        let log = named("errand-log").spawn(look)?;
+        lock(&self.threads).push(log);
+        let prune = named("errand-prune").spawn(run)?;
+        lock(&self.threads).push(prune);
         Ok(())
     }
 
@@ -377,17 +420,63 @@ impl Pruner {
     pub(super) fn close(&self) {
         *lock(&self.closed) = true;
         self.signal.notify_all();
-        match lock(&self.thread).take() {
-            // The last handle may be dropped by the thread itself.
-            Some(thread) if thread.thread().id() != std::thread::current().id() => {
-                // Its trouble was told; there is nothing more to learn from it.
-                let _ = thread.join();
-            }
-            Some(_) | None => {}
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        // The last handle may be dropped by one of them.
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // Its trouble was told; there is nothing more to learn from it.
+            let _ = thread.join();
         }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{NewJob, RandomIds, Submit};
+    use crate::store::{Patience, Resource, Sqlite, SqliteOptions, Store};
+
+    #[test]
+    fn one_step_lets_go_of_so_many_resources_whether_of_one_job_or_of_many() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = SqliteOptions { durable: false, create: true, busy_timeout: Duration::from_secs(30), vfs: None };
+        let store = Sqlite::open(&folder.path().join("jobs.db"), options).expect("it opens");
+        let mut tx = store.writer().expect("a writer");
+        tx.begin(Patience::Full).expect("a transaction");
+        let (mut last_ended, now) = (None, Now { wall_ms: 1, store_ms: 1 });
+        let mut work =
+            Work { tx: &mut *tx, now, ids: &RandomIds, news: Default::default(), last_ended: &mut last_ended };
+        let submit = Submit { workspace: "w".into(), job_type: "t".into(), ..Submit::default() };
+        let (jobs, each) = (4, STEP_RESOURCES as i64 / 2);
+        for _ in 0..jobs {
+            let job = work.create(&submit, &NewJob::default()).expect("a job").job;
+            for n in 0..each {
+                let id = format!("{}-{n}", job.job_id);
+                let resource = Resource {
+                    workspace_id: "w".into(),
+                    kind: "kv".into(),
+                    id,
+                    job_seq: Some(1),
+                    ..Resource::default()
+                };
+                let seq = work.tx.insert_resource(&resource).expect("a resource");
+                let own = work.job("w", &job.job_id).expect("the job").seq;
+                work.tx.insert_ref(own, seq).expect("a reference");
+            }
+            work.cancel("w", &job.job_id, None).expect("it was queued");
+        }
+        let (mut removed, mut steps) = (0, 0);
+        loop {
+            let step = work.prune(("w", "t"), 1).expect("a step");
+            assert!(step.resources <= STEP_RESOURCES as i64, "{step:?}");
+            (removed, steps) = (removed + step.resources, steps + 1);
+            if !step.more {
+                break;
+            }
+        }
+        assert_eq!((removed, steps), (jobs * each, 2));
+    }
 }
