@@ -667,7 +667,7 @@
         rows))))
 
 (def ^:private part-bytes
-  "Bytes of a file that cross at once: 512 KiB." 524288)
+  "Bytes of a file that cross at once." (* 512 1024))
 
 (defn- file-stream [engine uri]
   (FileStream. (fn [offset]

@@ -55,6 +55,9 @@
 (def ^:private known-options
   #{:job-type :concurrency :labels :worker-id :lease-duration :poll-interval :batch-id :engine})
 
+(def ^:private unit-ms
+  {"ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000})
+
 (defn- duration-ms
   "Milliseconds of a duration; nil where it is none."
   [duration]
@@ -63,8 +66,7 @@
                                        (catch ArithmeticException _ nil))
     (integer? duration) duration
     (string? duration) (when-let [[_ digits unit] (re-matches #"(\d{1,15})(ms|s|m|h|d)" duration)]
-                         (* (parse-long digits)
-                            (long (case unit "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000))))))
+                         (* (parse-long digits) (long (unit-ms unit))))))
 
 (defn- duration-option [options key default]
   (let [given (get options key default)
