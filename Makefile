@@ -51,10 +51,9 @@ build: tools target/javac.stamp ## the errand program, the native library and th
 	@for from in target/javac/errand/impl/*.class; do to="$(CLASSES)/errand/impl/$${from##*/}"; $(place) || exit 1; done
 	@for to in $(CLASSES)/errand/impl/*.class; do test -e "target/javac/errand/impl/$${to##*/}" || rm -f "$$to"; done
 
-# Texts are joined inline: what joins them otherwise is made at run time, within the first step.
 target/javac.stamp: $(JAVA_SOURCES) clj/errand/impl Makefile $(if $(CLOJURE_JARS),,$(PATHS)/run)
 	@rm -rf target/javac && mkdir -p target/javac
-	@$(JAVAC) --release 17 -XDstringConcat=inline -Xlint:all,-path -d target/javac -cp "$${CLOJURE_JARS:-$$(cat $(PATHS)/run)}" $(JAVA_SOURCES)
+	@$(JAVAC) --release 17 -Xlint:all,-path -d target/javac -cp "$${CLOJURE_JARS:-$$(cat $(PATHS)/run)}" $(JAVA_SOURCES)
 	@touch $@
 
 demo: build ## a Clojure flow, a worker and a handler script review this project's own sources

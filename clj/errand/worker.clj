@@ -55,9 +55,6 @@
 (def ^:private known-options
   #{:job-type :concurrency :labels :worker-id :lease-duration :poll-interval :batch-id :engine})
 
-(def ^:private unit-ms
-  {"ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000})
-
 (defn- duration-ms
   "Milliseconds of a duration; nil where it is none."
   [duration]
@@ -66,7 +63,8 @@
                                        (catch ArithmeticException _ nil))
     (integer? duration) duration
     (string? duration) (when-let [[_ digits unit] (re-matches #"(\d{1,15})(ms|s|m|h|d)" duration)]
-                         (* (parse-long digits) (long (unit-ms unit))))))
+                         (* (parse-long digits)
+                            (long (case unit "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000))))))
 
 (defn- duration-option [options key default]
   (let [given (get options key default)

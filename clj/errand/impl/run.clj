@@ -7,8 +7,7 @@
   :stopping (its worker stops) and :over (the handler has returned)."
   (:require [clojure.string :as str]
             [errand.impl.native :as native])
-  (:import [errand.impl StandIn]
-           [java.lang System$Logger System$Logger$Level]
+  (:import [java.lang System$Logger System$Logger$Level]
            [java.util.concurrent CompletableFuture CompletionException ExecutorService Executors Future
             ScheduledThreadPoolExecutor ThreadFactory TimeUnit]
            [java.util.concurrent.atomic AtomicBoolean AtomicInteger AtomicLong]
@@ -274,7 +273,10 @@
   ^Throwable [^Throwable thrown]
   (let [chain (take 20 (take-while some? (iterate ex-cause thrown)))
         stand-in (fn [cause ^Throwable t]
-                   (StandIn. (named t) (short-text (ex-message t)) cause (.getStackTrace t)))]
+                   (let [text (named t)]
+                     (doto ^Throwable (proxy [Throwable] [(short-text (ex-message t)) cause]
+                                        (toString [] text))
+                       (.setStackTrace (.getStackTrace t)))))]
     (if (some ex-data chain)
       (reduce stand-in nil (reverse chain))
       thrown)))
