@@ -46,9 +46,16 @@ ORDER BY seq DESC LIMIT 1;
 -- name: list_resources
 -- A page of resources, newest first.
 SELECT {resource_columns} FROM resource
-WHERE workspace_id = $1 AND seq < $2 AND ($3 IS NULL OR kind = $3) AND (expires_ms IS NULL OR expires_ms > $4)
+WHERE workspace_id = $1 AND seq < $2 AND (expires_ms IS NULL OR expires_ms > $3)
   AND (kind <> 'file' OR hash IS NOT NULL)
-ORDER BY seq DESC LIMIT $5;
+ORDER BY seq DESC LIMIT $4;
+
+-- name: list_resources_by_kind
+-- A page of the resources of a kind, newest first.
+SELECT {resource_columns} FROM resource
+WHERE workspace_id = $1 AND kind = $5 AND seq < $2 AND (expires_ms IS NULL OR expires_ms > $3)
+  AND (kind <> 'file' OR hash IS NOT NULL)
+ORDER BY seq DESC LIMIT $4;
 
 -- name: list_resources_of_job
 -- A page of the resources of a job, newest first.

@@ -26,11 +26,14 @@ impl<S: Statements> ResourceRows for Session<S> {
 
     fn list_resources(&mut self, page: &ResourcePage) -> Result<Vec<Resource>> {
         let ResourcePage { workspace_id, kind, job_seq, now_ms, before, limit } = *page;
-        match job_seq {
-            Some(job) => {
+        match (job_seq, kind) {
+            (Some(job), _) => {
                 self.all(sql::LIST_RESOURCES_OF_JOB, params![workspace_id, before, kind, now_ms, limit, job], resource)
             }
-            None => self.all(sql::LIST_RESOURCES, params![workspace_id, before, kind, now_ms, limit], resource),
+            (None, Some(_)) => {
+                self.all(sql::LIST_RESOURCES_BY_KIND, params![workspace_id, before, now_ms, limit, kind], resource)
+            }
+            (None, None) => self.all(sql::LIST_RESOURCES, params![workspace_id, before, now_ms, limit], resource),
         }
     }
 
