@@ -2,9 +2,14 @@
 //! It does not run them: `run.rs` does.
 
 use super::access::{SCOPES, Scope};
-use super::accounts;
-use super::resources;
+use super::field::{
+    ACCOUNT_ID, ARTIFACTS, BACKOFF, BATCH_ID, CHECKS, CURSOR, DETAILS, DETAILS_FIELD, FANOUT_MAX, FANOUT_STEP_ID,
+    Field, IDEMPOTENCY_KEY, INTERVAL, JOB_ID, JOB_TYPE, KEEP, KEY, Kind, LABEL, LEASE_DURATION, LIMIT, MAX_ATTEMPTS,
+    MESSAGE, METADATA, METRICS, NAME, PARENT_STEP_ID, PAYLOAD, REASON, ROOT_WORKFLOW_ID, SHOWN, TIMEOUT, TOKEN, URI,
+    WAIT, may, need,
+};
 use super::run::{self, Run};
+use super::{accounts, resources};
 use crate::job::limits;
 
 /// One command.
@@ -17,67 +22,6 @@ pub struct Command {
     /// What a key needs for it.
     pub scope: Scope,
     pub run: Run,
-}
-
-/// One argument of a command.
-#[derive(Debug)]
-pub struct Field {
-    /// The kebab-case name, as in Clojure; the other names follow from it.
-    pub name: &'static str,
-    pub kind: Kind,
-    pub required: bool,
-    pub doc: &'static str,
-}
-
-/// What a field holds, with its bounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// Text of 1 to so many bytes.
-    Text(usize),
-    /// Text of 0 to so many bytes.
-    Message(usize),
-    /// 1 to 128 characters of `A-Z a-z 0-9 . _ : / -`.
-    JobType,
-    /// A whole number within the bounds.
-    Int(i64, i64),
-    /// Whole milliseconds or a duration such as "10s", within the bounds in milliseconds.
-    Millis(i64, i64),
-    Bool,
-    /// One of these words, as text or a keyword.
-    Word(&'static [&'static str]),
-    /// The caller's own data, of at most so many bytes of EDN text.
-    Open(usize),
-    /// A map with at most so many entries, each name and value text of at most `limits::KEY_MAX` bytes.
-    Labels(usize),
-    /// `{:payload :metadata :max-attempts}` maps, 1 to `limits::BATCH_JOBS_MAX` of them.
-    Jobs,
-    /// Some of these words.
-    Words(&'static [&'static str]),
-    /// Job types.
-    JobTypes,
-    /// An instant, or its RFC 3339 text.
-    Instant,
-    /// Maps of artifacts, at most `limits::ARTIFACTS_MAX`, or a lone one.
-    Artifacts,
-    /// Names of fields, at most so many, or a lone one.
-    Names(usize),
-    /// Maps, 1 to `limits::TABLE_CALL_ROWS_MAX` of them, of at most so many bytes of EDN text together.
-    Rows(usize),
-    /// A map of job types to durations.
-    Keeps,
-    /// How the delay between scheduled checks grows: `:constant`, or `{:type … :factor … :max …}`.
-    Backoff,
-}
-
-/// How a caller spells names: in the arguments that it gives and in the errors that it gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// `:job-type`
-    Clojure,
-    /// `jobType`
-    Json,
-    /// `--job-type`
-    Flag,
 }
 
 impl Command {
@@ -106,65 +50,9 @@ pub fn command(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
-const fn need(name: &'static str, kind: Kind, doc: &'static str) -> Field {
-    Field { name, kind, required: true, doc }
-}
-
-const fn may(name: &'static str, kind: Kind, doc: &'static str) -> Field {
-    Field { name, kind, required: false, doc }
-}
-
-pub const JOB_STATUSES: &[&str] =
+const JOB_STATUSES: &[&str] =
     &["queued", "leased", "started", "running", "succeeded", "no_changes", "failed", "cancelled", "timed_out"];
-pub const BATCH_STATUSES: &[&str] = &["queued", "running", "completed", "failed", "partially_failed", "cancelled"];
-
-const KEY: Kind = Kind::Text(limits::KEY_MAX);
-const NAME: Kind = Kind::Text(limits::NAME_MAX);
-const MESSAGE: Kind = Kind::Message(limits::MESSAGE_MAX);
-const DETAILS: Kind = Kind::Open(limits::DETAILS_MAX);
-const LEASE: Kind = Kind::Millis(limits::LEASE_MIN_MS, limits::LEASE_MAX_MS);
-const WAIT: Kind = Kind::Millis(0, limits::WAIT_MAX_MS);
-const KEEP: Kind = Kind::Millis(1, limits::RETENTION_MAX_MS);
-const POSITIVE_WAIT: Kind = Kind::Millis(1, limits::WAIT_MAX_MS);
-
-const JOB_TYPE: Field = need("job-type", Kind::JobType, "which workers may take it");
-const JOB_ID: Field = need("job-id", KEY, "the job");
-const BATCH_ID: Field = need("batch-id", KEY, "the batch");
-const ACCOUNT_ID: Field = need("service-account-id", KEY, "the service account");
-const TOKEN: Field = need("lease-token", KEY, "the secret that the claim gave; any other is lease-lost");
-const PAYLOAD: Field = may("payload", Kind::Open(limits::PAYLOAD_MAX), "what the worker is to work on; {} when absent");
-const METADATA: Field = may("metadata", Kind::Open(limits::METADATA_MAX), "the caller's own notes");
-const MAX_ATTEMPTS: Field = may(
-    "max-attempts",
-    Kind::Int(1, limits::ATTEMPTS_MAX),
-    "how many lost leases and retryable failures the job may use up; 3 when absent",
-);
-const IDEMPOTENCY_KEY: Field =
-    may("idempotency-key", KEY, "unique in the workspace: the same key gives the same submission back");
-const ROOT_WORKFLOW_ID: Field = may("root-workflow-id", KEY, "the workflow that this belongs to");
-const PARENT_STEP_ID: Field = may("parent-step-id", KEY, "the step that submitted it");
-const FANOUT_STEP_ID: Field = may("fanout-parent-step-id", KEY, "the step whose jobs share a cap");
-const FANOUT_MAX: Field = may(
-    "fanout-max-concurrency",
-    Kind::Int(1, limits::FANOUT_MAX),
-    "cap on jobs under lease at once within the batch, or within (root workflow, fan-out step)",
-);
-const LEASE_DURATION: Field = may("lease-duration", LEASE, "how long the lease lasts; 2m when absent");
-const LABEL: Field = need("label", KEY, "what the artifact is called; one of the same kind and label is replaced");
-const URI: Field = need("uri", Kind::Text(2 * limits::KEY_MAX), "the resource: res://v1/ws/…");
-const DETAILS_FIELD: Field = may("details", DETAILS, "the worker's own facts");
-const METRICS: Field = may("metrics", DETAILS, "numbers by name");
-const ARTIFACTS: Field = may("artifacts", Kind::Artifacts, "what was produced: maps with a kind and a label");
-const REASON: Field = may("reason", MESSAGE, "why, for people");
-const LIMIT: Field = may("limit", Kind::Int(1, limits::LIST_MAX), "how many at most; 50 when absent");
-const CURSOR: Field = may("cursor", KEY, "next-cursor of the page before");
-const SHOWN: Field =
-    may("limit", Kind::Int(1, limits::BATCH_SHOWN_MAX), "how many of the batch's jobs at most; 100 when absent");
-const TIMEOUT: Field = may("timeout-ms", WAIT, "how long to wait at most; 5m when absent and no max-attempts is given");
-const INTERVAL: Field = may("interval", POSITIVE_WAIT, "delay between scheduled checks; 1s when absent");
-const CHECKS: Field = may("max-attempts", Kind::Int(1, limits::CHECKS_MAX), "how many scheduled checks at most");
-const BACKOFF: Field =
-    may("backoff", Kind::Backoff, "how the delay between scheduled checks grows; constant when absent");
+const BATCH_STATUSES: &[&str] = &["queued", "running", "completed", "failed", "partially_failed", "cancelled"];
 
 /// Every command, in the order of the documentation.
 pub static COMMANDS: &[Command] = &[
