@@ -8,6 +8,7 @@ mod clock;
 mod commit;
 mod error;
 mod group;
+mod keeper;
 mod lease;
 mod log;
 mod operate;
@@ -83,7 +84,7 @@ impl Default for Settings {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             fallback_poll: Some(Duration::from_secs(1)),
-            sweep_every: upkeep::SWEEP,
+            sweep_every: keeper::SWEEP,
             upkeep: true,
             prune_every: Duration::from_secs(60),
             after_prune: Arc::new(|_| {}),
