@@ -1,5 +1,5 @@
 //! The table of commands: name, what it does, fields. Every surface reads it; none repeats it.
-//! It does not run them: `run.rs` does.
+//! It does not run them: `host.rs` does, as each row says.
 
 use super::access::{SCOPES, Scope};
 use super::field::{
@@ -8,8 +8,9 @@ use super::field::{
     MESSAGE, METADATA, METRICS, NAME, PARENT_STEP_ID, PAYLOAD, REASON, ROOT_WORKFLOW_ID, SHOWN, TIMEOUT, TOKEN, URI,
     WAIT, may, need,
 };
-use super::run::{self, Run};
-use super::{accounts, resources};
+use super::run::{Run, plainly};
+use super::{accounts, jobs, resources};
+use crate::engine::Class;
 use crate::job::limits;
 
 /// One command.
@@ -71,7 +72,7 @@ pub static COMMANDS: &[Command] = &[
             FANOUT_MAX,
         ],
         scope: Scope::JobsSubmit,
-        run: Run::Write(run::Class::Bulk, run::create),
+        run: Run::Write(Class::Bulk, jobs::create),
     },
     Command {
         name: "jobs.list",
@@ -85,14 +86,14 @@ pub static COMMANDS: &[Command] = &[
             CURSOR,
         ],
         scope: Scope::JobsRead,
-        run: Run::Read(run::list),
+        run: Run::Read(jobs::list),
     },
     Command {
         name: "jobs.get",
         doc: "Reads the latest state of one job.",
         fields: &[JOB_ID],
         scope: Scope::JobsRead,
-        run: Run::Read(run::get),
+        run: Run::Read(jobs::get),
     },
     Command {
         name: "jobs.claim",
@@ -107,14 +108,14 @@ pub static COMMANDS: &[Command] = &[
             may("wait-ms", WAIT, "how long to wait for a job; not at all when absent"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Claim(run::claim),
+        run: Run::Claim(jobs::claim),
     },
     Command {
         name: "jobs.heartbeat",
         doc: "Extends the lease and tells the worker to go on, to cancel or to drain.",
         fields: &[JOB_ID, TOKEN, LEASE_DURATION],
         scope: Scope::JobsWorker,
-        run: Run::Renew(run::Class::Urgent, run::heartbeat),
+        run: Run::Renew(Class::Urgent, jobs::heartbeat),
     },
     Command {
         name: "jobs.progress",
@@ -129,7 +130,7 @@ pub static COMMANDS: &[Command] = &[
             ARTIFACTS,
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, run::progress),
+        run: Run::Write(Class::Urgent, jobs::progress),
     },
     Command {
         name: "jobs.complete",
@@ -145,7 +146,7 @@ pub static COMMANDS: &[Command] = &[
             may("worker-info", DETAILS, "what did it, and where"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, run::complete),
+        run: Run::Write(Class::Urgent, jobs::complete),
     },
     Command {
         name: "jobs.fail",
@@ -161,42 +162,42 @@ pub static COMMANDS: &[Command] = &[
             may("retry-after-ms", WAIT, "delay of the next attempt; grows from 1s to 5m when absent"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, run::fail),
+        run: Run::Write(Class::Urgent, jobs::fail),
     },
     Command {
         name: "jobs.release",
         doc: "Gives the job back unfinished, at no cost to its attempts.",
         fields: &[JOB_ID, TOKEN, REASON],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, run::release),
+        run: Run::Write(Class::Urgent, jobs::release),
     },
     Command {
         name: "jobs.cancel",
         doc: "Cancels a queued job, or asks the worker of an active one to stop.",
         fields: &[JOB_ID, REASON],
         scope: Scope::JobsManage,
-        run: Run::Write(run::Class::Urgent, run::cancel),
+        run: Run::Write(Class::Urgent, jobs::cancel),
     },
     Command {
         name: "jobs.retry",
         doc: "Queues a failed, timed out or cancelled job again.",
         fields: &[JOB_ID],
         scope: Scope::JobsManage,
-        run: Run::Write(run::Class::Urgent, run::retry),
+        run: Run::Write(Class::Urgent, jobs::retry),
     },
     Command {
         name: "jobs.await",
         doc: "Waits until the job is terminal or the wait's bound is reached, and gives its state and which it was.",
         fields: &[JOB_ID, TIMEOUT, INTERVAL, CHECKS, BACKOFF],
         scope: Scope::JobsRead,
-        run: Run::Await(run::await_job),
+        run: Run::Await(jobs::await_job),
     },
     Command {
         name: "jobs.stats",
         doc: "Counts the jobs of the workspace by type and status.",
         fields: &[may("job-type", Kind::JobType, "only this type")],
         scope: Scope::JobsRead,
-        run: Run::Read(run::stats),
+        run: Run::Read(jobs::stats),
     },
     Command {
         name: "jobs.batches.create",
@@ -213,14 +214,14 @@ pub static COMMANDS: &[Command] = &[
             FANOUT_MAX,
         ],
         scope: Scope::JobsSubmit,
-        run: Run::Write(run::Class::Bulk, run::create_batch),
+        run: Run::Write(Class::Bulk, jobs::create_batch),
     },
     Command {
         name: "jobs.batches.get",
         doc: "Reads the latest state of one batch and its first jobs.",
         fields: &[BATCH_ID, SHOWN, may("include-jobs?", Kind::Bool, "whether to give its jobs; true when absent")],
         scope: Scope::JobsRead,
-        run: Run::Read(run::get_batch),
+        run: Run::Read(jobs::get_batch),
     },
     Command {
         name: "jobs.batches.await",
@@ -235,14 +236,14 @@ pub static COMMANDS: &[Command] = &[
             may("include-jobs?", Kind::Bool, "whether to give its jobs; false when absent"),
         ],
         scope: Scope::JobsRead,
-        run: Run::Await(run::await_batch),
+        run: Run::Await(jobs::await_batch),
     },
     Command {
         name: "jobs.batches.cancel",
         doc: "Cancels the queued jobs of a batch and asks the workers of its active ones to stop.",
         fields: &[BATCH_ID, REASON],
         scope: Scope::JobsManage,
-        run: Run::Write(run::Class::Bulk, run::cancel_batch),
+        run: Run::Write(Class::Bulk, jobs::cancel_batch),
     },
     Command {
         name: "jobs.batches.list",
@@ -254,7 +255,7 @@ pub static COMMANDS: &[Command] = &[
             CURSOR,
         ],
         scope: Scope::JobsRead,
-        run: Run::Read(run::list_batches),
+        run: Run::Read(jobs::list_batches),
     },
     Command {
         name: "jobs.prune",
@@ -274,7 +275,7 @@ pub static COMMANDS: &[Command] = &[
             may("by-type", Kind::Keeps, "job types with times of their own, instead of those before"),
         ],
         scope: Scope::JobsManage,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::retention)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, resources::retention)),
     },
     Command {
         name: "jobs.attach_kv",
@@ -290,7 +291,7 @@ pub static COMMANDS: &[Command] = &[
             may("ttl-seconds", Kind::Int(1, limits::TTL_MAX_S), "after so many seconds it is not found any more"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::attach_kv)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, resources::attach_kv)),
     },
     Command {
         name: "jobs.attach_table",
@@ -317,7 +318,7 @@ pub static COMMANDS: &[Command] = &[
             may("content-type", NAME, "application/vnd.breyta.table+json when absent"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::attach_table)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, resources::attach_table)),
     },
     Command {
         name: "resources.get",
@@ -369,7 +370,7 @@ pub static COMMANDS: &[Command] = &[
         doc: "Removes a resource; artifacts that name it stay.",
         fields: &[URI],
         scope: Scope::ResourcesWrite,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::delete)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, resources::delete)),
     },
     Command {
         name: "service_accounts.create",
@@ -381,7 +382,7 @@ pub static COMMANDS: &[Command] = &[
             METADATA,
         ],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::create)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, accounts::create)),
     },
     Command {
         name: "service_accounts.list",
@@ -409,7 +410,7 @@ pub static COMMANDS: &[Command] = &[
             METADATA,
         ],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::update)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, accounts::update)),
     },
     Command {
         name: "service_accounts.keys.create",
@@ -421,7 +422,7 @@ pub static COMMANDS: &[Command] = &[
             METADATA,
         ],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::create_key)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, accounts::create_key)),
     },
     Command {
         name: "service_accounts.keys.list",
@@ -435,6 +436,6 @@ pub static COMMANDS: &[Command] = &[
         doc: "Revokes a key for good, at once.",
         fields: &[need("key-id", KEY, "the key"), may("service-account-id", KEY, "the service account that it is of")],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::revoke_key)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, accounts::revoke_key)),
     },
 ];

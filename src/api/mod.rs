@@ -16,6 +16,7 @@ mod error;
 mod field;
 mod files;
 mod host;
+mod jobs;
 mod opened;
 mod operation;
 mod options;
