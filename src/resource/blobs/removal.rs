@@ -14,7 +14,7 @@ impl Blobs {
     /// Removes the bytes of every hash that `is_used` says no to; nothing where somebody puts bytes just now.
     /// Gives those that are gone.
     pub fn remove(&self, hashes: &[String], mut is_used: impl FnMut(&str) -> Result<bool>) -> Result<Vec<String>> {
-        if !self.folder.exists() {
+        if !self.exists() {
             return Ok(hashes.to_vec());
         }
         let turn = self.turn()?;

@@ -61,6 +61,17 @@ fn only_bytes_that_nobody_has_are_removed_and_not_while_others_come() {
 }
 
 #[test]
+fn bytes_in_a_bucket_are_removed_also_where_nothing_was_put_from_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let bucket: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let before = Blobs::of_store(folder.path().join("before"), bucket.clone());
+    let hash = put(&before, b"moved").hash;
+    let elsewhere = Blobs::of_store(folder.path().join("elsewhere"), bucket);
+    assert_eq!(elsewhere.remove(std::slice::from_ref(&hash), |_| Ok(false)).unwrap(), std::slice::from_ref(&hash));
+    assert!(before.read(&hash, 0, 1).is_err());
+}
+
+#[test]
 fn a_place_belongs_to_one_store() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let folder = tempfile::tempdir().unwrap();
