@@ -13,6 +13,8 @@ mod lease;
 mod log;
 mod operate;
 mod operation;
+mod prune;
+mod pruner;
 mod remember;
 mod retention;
 mod seat;
@@ -32,8 +34,10 @@ pub use commit::Class;
 pub use error::{Error, Result};
 pub use lease::{Claim, Directive, Held, Report};
 pub use log::LogTold;
+pub use prune::{Ownerless, Pruned};
+pub use pruner::AfterPrune;
 pub use remember::Named;
-pub use retention::{AfterPrune, Ownerless, Pruned, Retention};
+pub use retention::Retention;
 pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
 pub use users::Used;
@@ -43,6 +47,7 @@ pub use work::Work;
 
 use crate::store::{Patience, Rows, Store};
 use commit::Committer;
+use pruner::Pruner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -101,7 +106,7 @@ pub struct Engine {
     store: Arc<dyn Store>,
     committer: Arc<Committer>,
     upkeep: Arc<Upkeep>,
-    pruner: Arc<retention::Pruner>,
+    pruner: Arc<Pruner>,
     readers: Mutex<Vec<Box<dyn Rows>>>,
     users: Arc<Users>,
     /// The last field: when it is dropped the store was.
