@@ -43,7 +43,8 @@ pub fn check(kind: Kind, value: &Value, place: &Place) -> Result<Arg, Error> {
 fn instant(value: &Value, place: &Place) -> Result<Arg, Error> {
     let ms = match value {
         Value::Inst(ms) => Some(*ms),
-        Value::Str(text) => match edn::read(&format!("#inst \"{text}\"")) {
+        // As a string of EDN: nothing that stands in the text ends it.
+        Value::Str(text) => match edn::read(&format!("#inst {}", edn::write(&Value::Str(text.clone())))) {
             Ok(Value::Inst(ms)) => Some(ms),
             Ok(_) | Err(_) => None,
         },
@@ -143,4 +144,23 @@ pub fn number(value: &Value, place: &Place) -> Result<f64, Error> {
     };
     let fits = number.filter(|number| (1.0..=1_000.0).contains(number));
     fits.ok_or_else(|| place.invalid(format!("is {}; allowed: numbers from 1 to 1000", shown(value))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::spelling::Names;
+
+    #[test]
+    fn what_stands_around_an_instant_in_its_text_is_not_passed_over() {
+        let place = Place::top(Names::Clojure, "expires-at");
+        let read = |text: &str| check(Kind::Instant, &Value::str(text), &place);
+        assert!(matches!(read("2026-05-01T12:00:00Z"), Ok(Arg::Int(1_777_636_800_000))));
+        for text in
+            ["2026-05-01T12:00:00Z\" ; \"", "2026-05-01T12:00:00Z\" #_\"never", "2026-05\\u002d01", " 2026-05-01"]
+        {
+            let told = read(text).err().map(|error| error.message);
+            assert!(told.is_some_and(|told| told.contains("allowed: an instant")), "{text}");
+        }
+    }
 }
