@@ -82,7 +82,15 @@ fn bounds() -> Vec<(&'static str, String)> {
                 size(limits::BATCH_BYTES_MAX)
             ),
         ),
-        ("attempts of a job", format!("1 to {}, default {}", limits::ATTEMPTS_MAX, limits::ATTEMPTS_DEFAULT)),
+        (
+            "attempts of a job",
+            format!(
+                "1 to {}, default {}; with releases and retries there may be more, and a job shows the last {}",
+                limits::ATTEMPTS_MAX,
+                limits::ATTEMPTS_DEFAULT,
+                limits::ATTEMPTS_SHOWN_MAX
+            ),
+        ),
         ("jobs under lease at once in a fan-out", format!("1 to {}", count(limits::FANOUT_MAX))),
         (
             "lease",

@@ -1,5 +1,5 @@
 //! Repeated calls: the first answer to a named operation is kept with what the operation did, and given again.
-//! It does not decide how long.
+//! What a job was submitted with stays with the job: it is put into the answer again. It does not decide how long.
 
 use super::access::Caller;
 use super::command::Command;
@@ -12,8 +12,17 @@ use crate::value::{Value, edn};
 #[derive(Clone)]
 pub struct Operation(Option<Named>);
 
+const JOB_ID: &str = "job-id";
+const PAYLOAD: &str = "payload";
+const METADATA: &str = "metadata";
+
 /// Marks the caller's own data in a kept answer, where it stands as text and nothing of it is read.
 const TEXT_TAG: &str = "errand/text";
+
+/// Stands in a kept answer for what its job has and never changes.
+const BODY_TAG: &str = "errand/body";
+/// Of more bytes than this a text is not kept a second time.
+const OWN_TEXT_MAX: usize = 256;
 
 impl Operation {
     /// The operation of a call; only what changes something is worth a name. A renewal is harmless to repeat, and its
@@ -51,7 +60,7 @@ impl Operation {
         let answer = edn::read(&answer).map_err(|fault| {
             crate::store::Error::Corrupt(format!("answer of operation {} is malformed: {fault}", named.operation_id))
         })?;
-        Ok(Some(unmarked(answer)))
+        Ok(Some(with_bodies(work.rows().0, unmarked(answer))?))
     }
 
     /// Keeps the answer, where it is to be kept.
@@ -76,16 +85,63 @@ fn digest(command: &Command, args: &Value) -> Vec<u8> {
     engine::digest([command.name, &text].into_iter())
 }
 
-/// An answer with what is the caller's own marked, and without what is shown only once.
+/// An answer with what is the caller's own marked, and without what is shown only once or stays with its job.
 fn marked(value: &Value) -> Value {
+    marked_in(value, false)
+}
+
+/// As `marked`; in a job nothing else is one, whatever its keys are.
+fn marked_in(value: &Value, job: bool) -> Value {
     match value {
         Value::Text(text) => Value::Tagged(TEXT_TAG.into(), Box::new(Value::str(&**text))),
-        Value::Vector(items) => Value::Vector(items.iter().map(marked).collect()),
+        Value::Vector(items) => Value::Vector(items.iter().map(|item| marked_in(item, job)).collect()),
         Value::Map(entries) => {
             let shown_again = entries.iter().filter(|(key, _)| *key != Value::key(super::SECRET));
-            Value::Map(shown_again.map(|(key, value)| (key.clone(), marked(value))).collect())
+            let is_job = !job && value.get(JOB_ID).is_some();
+            let kept = |key: &Value, value: &Value| match value {
+                Value::Text(text) if is_job && is_body(key) && text.len() > OWN_TEXT_MAX => {
+                    Value::Tagged(BODY_TAG.into(), Box::new(Value::Nil))
+                }
+                other => marked_in(other, job || is_job),
+            };
+            Value::Map(shown_again.map(|(key, value)| (key.clone(), kept(key, value))).collect())
         }
         plain => plain.clone(),
+    }
+}
+
+fn is_body(key: &Value) -> bool {
+    matches!(key, Value::Keyword(name) if name == PAYLOAD || name == METADATA)
+}
+
+/// The answer with what its jobs were submitted with; without it where they are gone.
+fn with_bodies(rows: &mut dyn Rows, answer: Value) -> engine::Result<Value> {
+    let is_left_out = |value: &Value| matches!(value, Value::Tagged(tag, _) if tag == BODY_TAG);
+    match answer {
+        Value::Vector(items) => {
+            let items = items.into_iter().map(|item| with_bodies(rows, item));
+            Ok(Value::Vector(items.collect::<engine::Result<_>>()?))
+        }
+        Value::Map(entries) if entries.iter().any(|(_, value)| is_left_out(value)) => {
+            let job_id = entries.iter().find(|(key, _)| *key == Value::key(JOB_ID)).and_then(|(_, id)| id.as_str());
+            let job = job_id.map(|job_id| rows.job_by_id(job_id)).transpose()?.flatten();
+            let body = job.map(|job| rows.body(job.seq, true)).transpose()?;
+            let whole = |(key, value): (Value, Value)| {
+                let text = match (&body, is_left_out(&value)) {
+                    (_, false) => return Some((key, value)),
+                    (Some(body), true) if key == Value::key(PAYLOAD) => body.payload.clone(),
+                    (Some(body), true) => body.metadata.clone(),
+                    (None, true) => None,
+                };
+                Some((key, Value::Text(text?)))
+            };
+            Ok(Value::Map(entries.into_iter().filter_map(whole).collect()))
+        }
+        Value::Map(entries) => {
+            let entries = entries.into_iter().map(|(key, value)| Ok((key, with_bodies(rows, value)?)));
+            Ok(Value::Map(entries.collect::<engine::Result<_>>()?))
+        }
+        plain => Ok(plain),
     }
 }
 

@@ -2,7 +2,7 @@
 //! come between, later. It does not decide what is old.
 
 use super::error::Error;
-use crate::engine::{self, AfterPrune, Engine, Notice, Pruned, Tell};
+use crate::engine::{self, AfterPrune, Engine, Notice, Ownerless, Pruned, Tell};
 use crate::resource::{self, Blobs};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,12 +12,22 @@ const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Removes resources that are over, what is left of those that are gone, and their bytes.
 pub fn sweep(engine: &Engine, blobs: &Blobs) -> Result<Pruned, Error> {
-    let (pruned, ownerless) = engine.sweep()?;
+    let pruned = engine.prune_resources()?;
+    let mut after = Some(0);
+    while let Some(noted) = after {
+        let swept = engine.sweep(noted)?;
+        after = swept.after;
+        remove(engine, blobs, swept.ownerless)?;
+    }
+    Ok(pruned)
+}
+
+/// Removes the bytes that are nobody's; where somebody puts bytes just now, a later round does.
+fn remove(engine: &Engine, blobs: &Blobs, ownerless: Ownerless) -> Result<(), Error> {
     let hashes: Vec<String> = ownerless.iter().map(|(_, hash)| hash.clone()).collect();
     let gone = if hashes.is_empty() { Vec::new() } else { blobs.remove(&hashes, |hash| is_used(engine, hash))? };
     let gone = ownerless.into_iter().filter(|(_, hash)| gone.contains(hash)).map(|(number, _)| number);
-    engine.swept(gone.collect())?;
-    Ok(pruned)
+    Ok(engine.swept(gone.collect())?)
 }
 
 fn is_used(engine: &Engine, hash: &str) -> resource::Result<bool> {

@@ -214,9 +214,8 @@ impl Work<'_> {
                 return Ok(Holder::Current(attempt));
             }
         }
-        let mut attempts = self.tx.attempts(job.seq)?.into_iter();
-        let settled = attempts.find(|attempt| attempt.lease_token == token && attempt.settled_by.is_some());
-        Ok(settled.map_or(Holder::Stranger, Holder::Settled))
+        let known = self.tx.attempt_by_token(job.seq, token)?;
+        Ok(known.filter(|attempt| attempt.settled_by.is_some()).map_or(Holder::Stranger, Holder::Settled))
     }
 
     /// Appends artifacts; one of the same kind and label is replaced.
@@ -224,13 +223,12 @@ impl Work<'_> {
         if artifacts.is_empty() {
             return Ok(());
         }
-        let mut known = self.tx.artifacts(job.seq)?;
+        let mut known = self.tx.artifact_names(job.seq)?;
         for artifact in artifacts {
-            let same = |other: &Artifact| {
-                artifact.label.is_some() && other.kind == artifact.kind && other.label == artifact.label
-            };
+            let Artifact { kind, label, .. } = artifact;
+            let same = |other: &(String, Option<String>)| label.is_some() && other.0 == *kind && other.1 == *label;
             let position = known.iter().position(same).unwrap_or_else(|| {
-                known.push(artifact.clone());
+                known.push((kind.clone(), label.clone()));
                 known.len() - 1
             });
             self.tx.put_artifact(job.seq, position as i64, artifact)?;

@@ -34,7 +34,7 @@ pub use commit::Class;
 pub use error::{Error, Result};
 pub use lease::{Claim, Directive, Held, Report};
 pub use log::LogTold;
-pub use prune::{Ownerless, Pruned};
+pub use prune::{Ownerless, Pruned, Swept};
 pub use pruner::AfterPrune;
 pub use remember::Named;
 pub use retention::Retention;

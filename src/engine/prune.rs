@@ -1,6 +1,9 @@
 //! The removal of what is older than it is kept, in small steps: jobs, whole batches, what they produced.
 //! It does not remove the bytes of files: it says which have no owner any more.
 
+#[cfg(test)]
+mod tests;
+
 use super::clock::Now;
 use super::error::{Error, Result};
 use super::retention::Retention;
@@ -11,7 +14,7 @@ use crate::store::{Batch, Job, Rows};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// Resources of one job that one step removes at most.
+/// Resources of jobs that one step lets go of at most.
 const STEP_RESOURCES: usize = 500;
 /// The longest pause after a step, which is as long as the step was.
 const STEP_PAUSE_MAX: Duration = Duration::from_millis(5);
@@ -22,6 +25,8 @@ pub struct Pruned {
     pub jobs: i64,
     pub batches: i64,
     pub resources: i64,
+    /// How many resources a step let go of that jobs had, whether or not others have them still.
+    let_go: usize,
     /// Whether a step left something for another.
     more: bool,
 }
@@ -36,6 +41,14 @@ impl Pruned {
 
 /// Bytes that no resource has any more, by the number under which that is noted.
 pub type Ownerless = Vec<(i64, String)>;
+
+/// What one step did with what is left of resources that are gone.
+#[derive(Debug, Default)]
+pub struct Swept {
+    pub ownerless: Ownerless,
+    /// The last number that it dealt with, where another step may find more.
+    pub after: Option<i64>,
+}
 
 impl Work<'_> {
     /// One step: removes some jobs of a workspace and type that ended at or before an instant, or some of a batch.
@@ -85,16 +98,17 @@ impl Work<'_> {
         Ok(self.tx.delete_batch(&batch, &format!("batch {}", batch.batch_id))?)
     }
 
-    /// Removes a job and what only it produced; false where the job has so much of it that another step is needed.
+    /// Removes a job and what only it produced; false where there is so much of it that another step is needed.
     fn remove_job(&mut self, job: &Job, step: &mut Pruned) -> Result<bool> {
-        let resources = self.tx.resources_of_job(job.seq)?;
-        for seq in resources.iter().take(STEP_RESOURCES) {
+        let (resources, room) = (self.tx.resources_of_job(job.seq)?, STEP_RESOURCES - step.let_go);
+        for seq in resources.iter().take(room) {
             self.tx.delete_ref(job.seq, *seq)?;
+            step.let_go += 1;
             if !self.tx.is_resource_used(*seq)? {
                 step.resources += self.remove_resource(*seq)?;
             }
         }
-        if resources.len() > STEP_RESOURCES {
+        if resources.len() > room {
             step.more = true;
             return Ok(false);
         }
@@ -115,40 +129,53 @@ impl Work<'_> {
     /// One step: removes values whose time is over, uploads that never came, and files that no job ever named.
     fn prune_resources(&mut self) -> Result<Pruned> {
         let mut step = Pruned::default();
-        for seq in self.tx.expired_resources(self.now.store_ms, limits::PRUNE_JOBS)? {
+        let max = limits::PRUNE_JOBS;
+        let expired = self.tx.expired_resources(self.now.store_ms, max)?;
+        let uploads = self.tx.expired_uploads(self.now.store_ms, max)?;
+        step.more = expired.len().max(uploads.len()) as i64 == max;
+        for seq in expired {
             step.resources += self.remove_resource(seq)?;
         }
-        for upload in self.tx.expired_uploads(self.now.store_ms, limits::PRUNE_JOBS)? {
+        for upload in uploads {
             self.tx.delete_upload(&upload.session_id)?;
-            let waits = !self.tx.uploads(upload.resource_seq)?.is_empty();
             let resource = self.tx.resource(upload.resource_seq)?;
-            if resource.is_some_and(|resource| resource.hash.is_none() && !waits) {
+            if resource.is_some_and(|resource| resource.hash.is_none())
+                && self.tx.uploads(upload.resource_seq)?.is_empty()
+            {
                 step.resources += self.remove_resource(upload.resource_seq)?;
             }
         }
         for workspace in self.tx.unused_workspaces()? {
             let keep_ms = self.retention(&workspace, None, None)?.keep_ms;
-            for seq in self.tx.unused_resources(&workspace, self.now.ended(keep_ms), limits::PRUNE_JOBS)? {
+            let room = (max - step.resources).max(0);
+            for seq in self.tx.unused_resources(&workspace, self.now.ended(keep_ms), room)? {
                 step.resources += self.remove_resource(seq)?;
             }
         }
-        step.more = step.resources >= limits::PRUNE_JOBS;
+        step.more |= step.resources >= max;
         Ok(step)
     }
 
-    /// One step: removes rows of resources that are gone. Gives bytes that have no owner, and whether there is more.
-    fn sweep(&mut self) -> Result<(Ownerless, bool)> {
-        let mut ownerless = Vec::new();
-        for removed in self.tx.removed(limits::PRUNE_JOBS)? {
-            if removed.resource_seq != 0 && !self.tx.sweep_resource(removed.resource_seq, limits::PRUNE_ROWS)? {
-                return Ok((Vec::new(), true));
+    /// One step: removes rows of resources that are gone, of those that were noted after a number.
+    fn sweep(&mut self, after: i64) -> Result<Swept> {
+        let (mut swept, mut room) = (Swept::default(), limits::PRUNE_ROWS);
+        let noted = self.tx.removed(after, limits::PRUNE_JOBS)?;
+        let mut last = after;
+        for removed in &noted {
+            if removed.resource_seq != 0 {
+                room -= self.tx.sweep_resource(removed.resource_seq, room)?;
+                if room <= 0 {
+                    return Ok(Swept { after: Some(last), ..swept });
+                }
             }
-            match removed.hash {
-                Some(hash) if !self.tx.is_hash_used(&hash)? => ownerless.push((removed.removed_seq, hash)),
-                Some(_) | None => self.tx.delete_removed(removed.removed_seq)?,
+            last = removed.removed_seq;
+            match &removed.hash {
+                Some(hash) if !self.tx.is_hash_used(hash)? => swept.ownerless.push((last, hash.clone())),
+                Some(_) | None => self.tx.delete_removed(last)?,
             }
         }
-        Ok((ownerless, false))
+        swept.after = (noted.len() as i64 == limits::PRUNE_JOBS).then_some(last);
+        Ok(swept)
     }
 }
 
@@ -179,32 +206,40 @@ impl Engine {
                     break;
                 }
                 self.wanted()?;
-                // Others' commits are not to wait behind one step after the other.
-                std::thread::sleep(begun.elapsed().min(STEP_PAUSE_MAX));
+                pause_after(begun);
             }
         }
         Ok(pruned)
     }
 
-    /// Removes resources whose time is over and what is left of those that are gone; gives bytes without an owner.
-    pub fn sweep(&self) -> Result<(Pruned, Ownerless)> {
+    /// Removes resources whose time is over, and files that no job ever named.
+    pub fn prune_resources(&self) -> Result<Pruned> {
         let mut pruned = Pruned::default();
         while self.read(|rows, now| has_old_resources(rows, now))? {
             self.wanted()?;
+            let begun = Instant::now();
             let step = self.step(|work: &mut Work| work.prune_resources())?;
             pruned.add(step);
             if !step.more {
                 break;
             }
+            pause_after(begun);
         }
-        while !self.read(|rows, _| Ok(rows.removed(1)?.is_empty()))? {
-            self.wanted()?;
-            let (ownerless, more) = self.step(|work: &mut Work| work.sweep())?;
-            if !more {
-                return Ok((pruned, ownerless));
-            }
+        Ok(pruned)
+    }
+
+    /// One step of removing what is left of resources that are gone, of those that were noted after a number.
+    pub fn sweep(&self, after: i64) -> Result<Swept> {
+        if self.read(|rows, _| Ok(rows.removed(after, 1)?.is_empty()))? {
+            return Ok(Swept::default());
         }
-        Ok((pruned, Vec::new()))
+        self.wanted()?;
+        let begun = Instant::now();
+        let swept = self.step(move |work: &mut Work| work.sweep(after))?;
+        if swept.after.is_some() {
+            pause_after(begun);
+        }
+        Ok(swept)
     }
 
     /// Forgets bytes that are gone.
@@ -229,6 +264,11 @@ impl Engine {
         });
         told.recv().unwrap_or(Err(Error::Closed))
     }
+}
+
+/// Others' commits are not to wait behind one step after the other.
+fn pause_after(begun: Instant) {
+    std::thread::sleep(begun.elapsed().min(STEP_PAUSE_MAX));
 }
 
 fn has_old_resources(rows: &mut dyn Rows, now: Now) -> Result<bool> {

@@ -2,6 +2,7 @@
 
 use super::clock::Now;
 use super::error::Result;
+use crate::job::limits;
 use crate::store::{Artifact, Attempt, Batch, Body, Job, Outcome, Progress, Rows, Text};
 
 /// How much of a job is shown.
@@ -20,7 +21,7 @@ pub struct JobView {
     pub progress: Option<Progress>,
     pub outcome: Option<Outcome>,
     pub artifacts: Vec<Artifact>,
-    /// Ended attempts in their order.
+    /// Ended attempts in their order, the last ones.
     pub attempts: Vec<Attempt>,
     pub worker_labels: Option<Text>,
     /// By the wall clock.
@@ -71,11 +72,15 @@ impl JobView {
         }
     }
 
-    /// Reads the history, and the labels of who has or had the job last.
+    /// Reads the end of the history, and the labels of who has or had the job last.
     pub(super) fn read_attempts(&mut self, rows: &mut dyn Rows) -> Result<()> {
-        self.attempts = rows.attempts(self.job.seq)?;
+        let shown = limits::ATTEMPTS_SHOWN_MAX;
+        // The last one may be running.
+        self.attempts = rows.last_attempts(self.job.seq, shown + 1)?;
         self.worker_labels = self.attempts.last().and_then(|attempt| attempt.worker_labels.clone());
         self.attempts.retain(|attempt| attempt.ended_at.is_some());
+        let before = self.attempts.len().saturating_sub(shown as usize);
+        self.attempts.drain(..before);
         Ok(())
     }
 

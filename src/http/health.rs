@@ -29,7 +29,7 @@ fn ok() -> Value {
 async fn ready(State(app): State<Shared>, headers: HeaderMap) -> Response {
     let ready = match *app.draining.borrow() {
         true => Err(Error::new(Code::Unavailable, "server is draining")),
-        false => block_in_place(|| app.host.has_keys()).map(|_| ()),
+        false => block_in_place(|| app.host.answers()),
     };
     match ready {
         Ok(()) => Form::wanted(&headers).respond(StatusCode::OK, &ok()),

@@ -23,6 +23,8 @@ pub const LEASE_DEFAULT_MS: i64 = 120_000;
 
 pub const ATTEMPTS_MAX: i64 = 100;
 pub const ATTEMPTS_DEFAULT: i64 = 3;
+/// Ended attempts that a job is shown with, the last ones: releases cost nothing, and there may be any number of them.
+pub const ATTEMPTS_SHOWN_MAX: i64 = 100;
 
 pub const LIST_DEFAULT: i64 = 50;
 pub const LIST_MAX: i64 = 1_000;

@@ -75,7 +75,7 @@ fn lives(resource: &Resource, store_ms: i64) -> bool {
 
 /// A resource as callers see it; `shown` names a moment of the store's by the wall clock.
 pub fn describe(rows: &mut dyn Rows, resource: &Resource, shown: impl Fn(i64) -> i64) -> Result<Value> {
-    let job = rows.jobs_of_resource(resource.seq)?.into_iter().next();
+    let job = rows.job_of_resource(resource.seq)?;
     let (job_id, job_type) = job.map_or((None, None), |(id, job_type)| (Some(id), Some(job_type)));
     let table = if resource.kind == TABLE { rows.table(resource.seq)? } else { None };
     let name = |kind: &str| resource.name.clone().filter(|_| resource.kind == kind);

@@ -10,6 +10,7 @@ use super::{Error, Result, order};
 use crate::job::limits;
 use crate::value::{Value, edn};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 /// What of a table is wanted.
 #[derive(Clone, Debug, Default)]
@@ -147,14 +148,17 @@ impl Condition {
         }
     }
 
-    /// The keys between which everything is that can fulfil this; nothing where that is everything.
-    fn bounds(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+    /// The keys between which everything is that can fulfil this, in their order; nothing where that is everything.
+    fn bounds(&self) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         match &self.test {
-            Test::Is(key) => Some((key.clone(), key.clone())),
-            Test::In(keys) => Some((keys.iter().min()?.clone(), keys.iter().max()?.clone())),
+            Test::Is(key) => Some(vec![(key.clone(), key.clone())]),
+            Test::In(keys) => {
+                let keys: BTreeSet<_> = keys.iter().cloned().collect();
+                Some(keys.into_iter().map(|key| (key.clone(), key)).collect())
+            }
             Test::Compares(allowed, key) => {
                 let (low, high) = order::class_bounds(key);
-                Some(if allowed.contains(&Ordering::Less) { (low, key.clone()) } else { (key.clone(), high) })
+                Some(vec![if allowed.contains(&Ordering::Less) { (low, key.clone()) } else { (key.clone(), high) }])
             }
             Test::IsNot(_) | Test::Contains(_) => None,
         }

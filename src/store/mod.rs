@@ -93,7 +93,11 @@ pub trait Rows: ResourceRows + PruneRows + Send {
     fn progress(&mut self, seq: i64) -> Result<Option<Progress>>;
     fn outcome(&mut self, seq: i64) -> Result<Option<Outcome>>;
     fn artifacts(&mut self, seq: i64) -> Result<Vec<Artifact>>;
-    fn attempts(&mut self, seq: i64) -> Result<Vec<Attempt>>;
+    /// Kind and label of each, in the same order.
+    fn artifact_names(&mut self, seq: i64) -> Result<Vec<(String, Option<String>)>>;
+    /// The last so many attempts of a job, in their order.
+    fn last_attempts(&mut self, seq: i64, limit: i64) -> Result<Vec<Attempt>>;
+    fn attempt_by_token(&mut self, seq: i64, token: &str) -> Result<Option<Attempt>>;
     fn attempt(&mut self, seq: i64, attempt: i64) -> Result<Option<Attempt>>;
     fn attempt_by_request(&mut self, request_id: &str) -> Result<Vec<Attempt>>;
     /// The jobs that are to be claimed next, in their order.

@@ -129,8 +129,8 @@ pub trait ResourceRows {
     /// Those made at or before `created_at` that no job made or names.
     fn unused_resources(&mut self, workspace: &str, created_at: i64, limit: i64) -> Result<Vec<i64>>;
     fn resources_of_job(&mut self, job_seq: i64) -> Result<Vec<i64>>;
-    /// Ids and types of the jobs that a resource belongs to.
-    fn jobs_of_resource(&mut self, seq: i64) -> Result<Vec<(String, String)>>;
+    /// Id and type of the first of the jobs that a resource belongs to.
+    fn job_of_resource(&mut self, seq: i64) -> Result<Option<(String, String)>>;
     fn is_resource_used(&mut self, seq: i64) -> Result<bool>;
     fn is_hash_used(&mut self, hash: &str) -> Result<bool>;
     fn value(&mut self, seq: i64) -> Result<Option<Text>>;
@@ -141,8 +141,8 @@ pub trait ResourceRows {
     fn table_rows(&mut self, seq: i64, after: i64, limit: i64) -> Result<Vec<TableRow>>;
     /// Rows with their values in an indexed field, in its order.
     fn table_range(&mut self, range: &Range) -> Result<Vec<(TableRow, Vec<u8>)>>;
-    /// What was removed and is not swept yet.
-    fn removed(&mut self, limit: i64) -> Result<Vec<Removed>>;
+    /// What was removed and is not swept yet, of what was noted after a number.
+    fn removed(&mut self, after: i64, limit: i64) -> Result<Vec<Removed>>;
     fn upload(&mut self, session_id: &str) -> Result<Option<Upload>>;
     fn uploads(&mut self, resource_seq: i64) -> Result<Vec<Upload>>;
     fn expired_uploads(&mut self, now_ms: i64, limit: i64) -> Result<Vec<Upload>>;
@@ -164,8 +164,9 @@ pub trait ResourceTx {
     fn delete_cell(&mut self, cell: &Cell) -> Result<()>;
     fn insert_ref(&mut self, job_seq: i64, resource_seq: i64) -> Result<()>;
     fn delete_ref(&mut self, job_seq: i64, resource_seq: i64) -> Result<()>;
-    /// Removes up to `limit` rows or cells of a removed resource; whether nothing but its bytes is left.
-    fn sweep_resource(&mut self, seq: i64, limit: i64) -> Result<bool>;
+    /// Removes up to `limit` rows and as many cells of a removed resource; how many of what there were more of. Where
+    /// that is less than `limit`, nothing but its bytes is left.
+    fn sweep_resource(&mut self, seq: i64, limit: i64) -> Result<i64>;
     /// Notes that bytes are to go where no resource has them.
     fn remove_bytes(&mut self, hash: &str) -> Result<()>;
     /// Forgets that something was removed.

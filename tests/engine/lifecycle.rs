@@ -2,6 +2,7 @@
 
 use crate::support::{Store, ask, at, get, text};
 use errand::api::Code;
+use errand::job::limits;
 use errand::value::Value;
 
 #[test]
@@ -56,4 +57,30 @@ fn an_await_is_woken_by_the_completing_commit() {
     get(&*client, "jobs.complete", &format!(r#"{{:job-id "{id}" :lease-token "{token}"}}"#));
     let ended = waiting.join().expect("the await returns");
     assert_eq!(text(&ended, &["job", "status"]), "succeeded");
+}
+
+#[test]
+fn a_job_that_is_released_again_and_again_costs_no_more_each_time() {
+    let store = Store::new();
+    let client = store.open();
+    get(&*client, "jobs.create", "{:job-type \"t\"}");
+    let (shown, more) = (limits::ATTEMPTS_SHOWN_MAX, 7);
+    let mut releases = Vec::new();
+    for _ in 0..shown + more {
+        let claimed = get(&*client, "jobs.claim", "{:job-type \"t\" :worker-id \"w\" :worker-labels {:a \"b\"}}");
+        let (id, token) = (text(&claimed, &["job", "job-id"]), text(&claimed, &["job", "lease-token"]));
+        releases.push(format!("{{:job-id {id:?} :lease-token {token:?}}}"));
+        get(&*client, "jobs.release", releases.last().expect("it was just added"));
+    }
+    let claimed = get(&*client, "jobs.claim", "{:job-type \"t\" :worker-id \"w\" :worker-labels {:a \"c\"}}");
+    let Value::Vector(attempts) = at(&claimed, &["job", "attempts"]) else { panic!("it has a history") };
+    let number = |attempt: Option<&Value>| attempt.and_then(|attempt| attempt.get("attempt").cloned());
+    assert_eq!(attempts.len() as i64, shown);
+    assert_eq!(number(attempts.first()), Some(Value::Int(more + 1)), "the last ones are shown");
+    assert_eq!(number(attempts.last()), Some(Value::Int(shown + more)));
+    assert_eq!(at(&claimed, &["job", "attempt"]), &Value::Int(shown + more + 1), "all are counted");
+    assert!(ask(&*client, "jobs.release", &releases[0]).is_ok(), "a word that was said is known, however long ago");
+    let other = releases[0].replace('}', " :summary \"another\"}");
+    let refused = ask(&*client, "jobs.complete", &other).expect_err("it was released");
+    assert_eq!(refused.code, Code::Refused, "{}", refused.message);
 }

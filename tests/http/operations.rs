@@ -25,6 +25,34 @@ fn a_repeated_operation_gets_the_first_answer_and_does_nothing() {
 }
 
 #[test]
+fn an_answer_is_kept_without_a_copy_of_what_its_jobs_were_submitted_with() {
+    let site = Site::new();
+    let large = json!({"text": "x".repeat(50_000), "camelCase": [1, null]});
+    let create = json!({"jobType": "t", "payload": large, "metadata": {"note": "y".repeat(20_000)}});
+    let batch = json!({"jobType": "b", "jobs": [{"payload": large}, {"payload": [1]}, {"payload": large}]});
+    let asked = [
+        ("1", "jobs.create", create),
+        ("2", "jobs.batches.create", batch),
+        ("3", "jobs.claim", json!({"jobType": "t", "workerId": "w"})),
+    ];
+    let first: Vec<_> = asked.iter().map(|(id, command, args)| ask(&site, id, command, args.clone())).collect();
+    let store = rusqlite::Connection::open(site.store.path()).unwrap();
+    let kept: i64 = store.query_row("SELECT sum(length(answer)) FROM operation", [], |row| row.get(0)).unwrap();
+    assert!(kept < 10_000, "{kept} bytes are kept of answers to five jobs");
+    let (_, claimed) = &first[2];
+    let held = json!({"jobId": claimed["data"]["job"]["jobId"], "leaseToken": claimed["data"]["job"]["leaseToken"]});
+    site.get("jobs.complete", held);
+    for ((id, command, args), first) in asked.iter().zip(&first) {
+        assert_eq!(ask(&site, id, command, args.clone()), *first, "{command}");
+    }
+    site.get("jobs.prune", json!({"olderThan": 0}));
+    let again = ask(&site, "1", "jobs.create", asked[0].2.clone()).1;
+    let (job, before) = (&again["data"]["job"], &first[0].1["data"]["job"]);
+    assert_eq!((&job["jobId"], &job["status"]), (&before["jobId"], &before["status"]));
+    assert_eq!(job.get("payload"), None, "it went with the job");
+}
+
+#[test]
 fn an_operation_id_under_which_something_else_was_asked_is_refused() {
     let site = Site::new();
     ask(&site, "1", "jobs.create", json!({"jobType": "t"}));

@@ -12,6 +12,7 @@ const SCANS: &[(&str, &str)] = &[
     ("list_newest", "reads the last 1000 rows"),
     ("list_job_types", "one row for each type and status, and every type is asked for"),
     ("list_all_counts", "one row for each type and status, and all are asked for"),
+    ("list_unused_workspaces", "scans what it found itself: one row for each workspace"),
 ];
 
 /// Name and text of every statement of `src/store/sql`, as `build.rs` makes them.
@@ -40,7 +41,8 @@ pub fn statements() -> Vec<(String, String)> {
     all
 }
 
-fn plan(store: &Connection, name: &str, sql: &str) -> Vec<String> {
+/// The steps by which SQLite runs a statement.
+pub fn plan(store: &Connection, name: &str, sql: &str) -> Vec<String> {
     let explained = format!("EXPLAIN QUERY PLAN {sql}");
     let mut statement = store.prepare(&explained).unwrap_or_else(|error| panic!("{name}: {error}"));
     // Which value a parameter has does not matter to a plan.

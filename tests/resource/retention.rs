@@ -284,3 +284,45 @@ fn the_rows_of_a_cap_that_types_share_go_with_the_last_jobs_under_it() {
     work(&*client, "x", |_| {});
     assert_eq!(caps(), 2, "a later submission begins it anew");
 }
+
+/// How many rows there are in a table, as another program sees them.
+fn rows(store: &Store, table: &str) -> i64 {
+    let raw = rusqlite::Connection::open(store.path()).expect("the store opens");
+    raw.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a number")
+}
+
+#[test]
+fn one_prune_leaves_nothing_of_what_it_removed_however_much_that_is() {
+    let store = Store::new();
+    let client = store.open();
+    create(&*client, "t");
+    let per_job = 2 * limits::PRUNE_JOBS + 50;
+    work(&*client, "t", |held| {
+        for n in 0..per_job {
+            get(&*client, "jobs.attach_kv", &format!("{{{held} :label \"v{n}\" :value {n}}}"));
+        }
+        for name in ["a", "b"] {
+            let rows: String = (0..limits::PRUNE_ROWS).map(|n| format!("{{:n {n}}}")).collect();
+            let args = format!("{{{held} :label {name:?} :rows [{rows}] :index-fields [:n]}}");
+            get(&*client, "jobs.attach_table", &args);
+        }
+    });
+    assert_eq!(prune(&*client, "{:older-than 0}"), format!("{{:jobs 1, :batches 0, :resources {}}}", per_job + 2));
+    for table in ["resource", "resource_ref", "resource_value", "resource_row", "resource_cell", "resource_removed"] {
+        assert_eq!(rows(&store, table), 0, "{table}");
+    }
+}
+
+#[test]
+fn uploads_that_are_over_are_all_forgotten_at_once() {
+    let store = Store::new();
+    let client = store.open();
+    let uri = put(&*client, "bytes");
+    let raw = rusqlite::Connection::open(store.path()).expect("the store opens");
+    let sql = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1) \
+               INSERT INTO upload SELECT 'session-' || n, (SELECT max(seq) FROM resource), '', '', 1, 1 FROM n";
+    raw.execute(sql, [2 * limits::PRUNE_JOBS + 50]).expect("uploads of long ago");
+    prune(&*client, "{}");
+    assert_eq!(rows(&store, "upload"), 1, "the one that is not over stays");
+    assert_eq!(code(&*client, "resources.get", &format!("{{:uri {uri:?}}}")), None);
+}

@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 
 /// A private file of nobody's that is younger may just have been made, and is not yet locked.
 pub const PRIVATE_AGE: Duration = Duration::from_secs(60);
+/// Bytes without an owner that are removed while nobody may put any.
+const ORPHANS: usize = 100;
 
 impl Blobs {
     /// Removes the bytes of every hash that `is_used` says no to; nothing where somebody puts bytes just now.
@@ -22,10 +24,14 @@ impl Blobs {
             return Ok(Vec::new());
         }
         self.own_still()?;
+        let opened = self.opened()?;
         let mut gone = Vec::new();
         for hash in hashes {
             if !is_used(hash)? {
-                self.delete(hash)?;
+                match opened.runtime.block_on(opened.store.delete(&self.name(hash)?)) {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(self.failed("bytes of a file cannot be removed", &error)),
+                }
             }
             gone.push(hash.clone());
         }
@@ -39,32 +45,22 @@ impl Blobs {
             return Ok(Some(0));
         }
         self.remove_private_files();
-        let turn = self.turn()?;
-        if turn.try_lock().is_err() {
-            return Ok(None);
-        }
-        self.own_still()?;
-        let mut found = Vec::new();
+        // Nobody who puts bytes waits while all of them are looked at: those that seem to be nobody's are looked at again.
+        let mut orphans = Vec::new();
         self.each(|hash, _| {
-            found.push(hash.to_owned());
+            if !is_used(hash)? {
+                orphans.push(hash.to_owned());
+            }
             Ok(())
         })?;
         let mut removed = 0;
-        for hash in found {
-            if !is_used(&hash)? {
-                self.delete(&hash)?;
-                removed += 1;
+        for some in orphans.chunks(ORPHANS) {
+            match self.remove(some, &mut is_used)?.len() {
+                0 => return Ok(None),
+                gone => removed += gone,
             }
         }
         Ok(Some(removed))
-    }
-
-    fn delete(&self, hash: &str) -> Result<()> {
-        let opened = self.opened()?;
-        match opened.runtime.block_on(opened.store.delete(&self.name(hash)?)) {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failed("bytes of a file cannot be removed", &error)),
-        }
     }
 
     fn remove_private_files(&self) {

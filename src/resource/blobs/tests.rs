@@ -72,6 +72,19 @@ fn bytes_in_a_bucket_are_removed_also_where_nothing_was_put_from_here() {
 }
 
 #[test]
+fn who_puts_bytes_does_not_wait_while_all_files_are_looked_at() {
+    each(|blobs| {
+        drop(put(blobs, b"one"));
+        let mut free = Vec::new();
+        let removed = blobs.remove_orphans(|_| {
+            free.push(blobs.turn()?.try_lock_shared().is_ok());
+            Ok(true)
+        });
+        assert_eq!((removed.unwrap(), free), (Some(0), vec![true]));
+    });
+}
+
+#[test]
 fn a_place_belongs_to_one_store() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let folder = tempfile::tempdir().unwrap();

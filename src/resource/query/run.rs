@@ -23,8 +23,8 @@ pub struct Found {
 enum Source {
     /// In the order of their coming.
     Rows,
-    /// In the order of an indexed field, between two keys.
-    Index { field: String, low: Vec<u8>, high: Vec<u8>, down: bool },
+    /// In the order of an indexed field, between two keys and then between the next two.
+    Index { field: String, between: Vec<(Vec<u8>, Vec<u8>)>, down: bool },
 }
 
 /// The rows of a table that a query asks for.
@@ -40,14 +40,17 @@ pub fn run_query(rows: &mut dyn Rows, resource_seq: i64, query: &Query) -> Resul
     };
     let mut page = Page::new(query);
     if in_order {
-        scan(rows, resource_seq, &source, |_, text, row| {
-            if query.conditions.iter().all(|condition| condition.holds(row)) { page.take(text, row) } else { Ok(true) }
+        scan(rows, resource_seq, &source, |_, text| {
+            // A row that nothing is asked of is not read: most of those before a deep offset are such.
+            let row = if query.conditions.is_empty() { None } else { Some(read(text)?) };
+            let holds = row.iter().all(|row| query.conditions.iter().all(|condition| condition.holds(row)));
+            if holds { page.take(text, row) } else { Ok(true) }
         })?;
         return Ok(page.found());
     }
     for row_seq in sorted(rows, resource_seq, &source, query)?.into_iter().skip(query.offset as usize) {
         let Some(row) = rows.table_row(row_seq)? else { continue };
-        if !page.add(&row.row, &read(&row.row)?) {
+        if !page.add(&row.row, None)? {
             break;
         }
     }
@@ -61,11 +64,16 @@ fn source(query: &Query, indexed: &[String]) -> Source {
     let best = bounded.min_by_key(|(condition, _)| condition.weight());
     let down = |field: &str| sort_field.is_some_and(|(sorted, down)| *down && sorted == field);
     match (best, sort_field) {
-        (Some((condition, (low, high))), _) => {
-            Source::Index { field: condition.field.clone(), low, high, down: down(&condition.field) }
+        (Some((condition, mut between)), _) => {
+            let down = down(&condition.field);
+            if down {
+                between.reverse();
+            }
+            Source::Index { field: condition.field.clone(), between, down }
         }
         (None, Some((field, down))) if indexed.contains(field) => {
-            Source::Index { field: field.clone(), low: Vec::new(), high: order::LAST.to_vec(), down: *down }
+            let between = vec![(Vec::new(), order::LAST.to_vec())];
+            Source::Index { field: field.clone(), between, down: *down }
         }
         (None, _) => Source::Rows,
     }
@@ -76,34 +84,52 @@ fn scan(
     rows: &mut dyn Rows,
     resource_seq: i64,
     source: &Source,
-    mut each: impl FnMut(i64, &Text, &Value) -> Result<bool>,
+    mut each: impl FnMut(i64, &Text) -> Result<bool>,
 ) -> Result<()> {
-    let (mut value, mut row_seq) = match source {
-        Source::Rows => (Vec::new(), 0),
-        Source::Index { low, down: false, .. } => (low.clone(), i64::MIN),
-        Source::Index { high, down: true, .. } => (high.clone(), i64::MAX),
+    let Source::Index { field, between, down } = source else {
+        let mut after = 0;
+        return pages(|| {
+            let page = rows.table_rows(resource_seq, after, PAGE)?;
+            let count = page.len();
+            for row in page {
+                after = row.row_seq;
+                if !each(row.row_seq, &row.row)? {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(count))
+        })
+        .map(drop);
     };
-    loop {
-        let page: Vec<_> = match source {
-            Source::Rows => {
-                let page = rows.table_rows(resource_seq, row_seq, PAGE)?;
-                page.into_iter().map(|row| (row, Vec::new())).collect()
+    for (low, high) in between {
+        let (bound, mut value, mut row_seq) =
+            if *down { (low, high.clone(), i64::MAX) } else { (high, low.clone(), i64::MIN) };
+        let whole = pages(|| {
+            let after = (value.as_slice(), row_seq);
+            let page = rows.table_range(&Range { resource_seq, field, after, bound, down: *down, limit: PAGE })?;
+            let count = page.len();
+            for (row, at) in page {
+                (row_seq, value) = (row.row_seq, at);
+                if !each(row_seq, &row.row)? {
+                    return Ok(None);
+                }
             }
-            Source::Index { field, low, high, down } => {
-                let bound = if *down { low } else { high };
-                let after = (value.as_slice(), row_seq);
-                rows.table_range(&Range { resource_seq, field, after, bound, down: *down, limit: PAGE })?
-            }
-        };
-        let last_page = (page.len() as i64) < PAGE;
-        for (row, at) in page {
-            if !each(row.row_seq, &row.row, &read(&row.row)?)? {
-                return Ok(());
-            }
-            (row_seq, value) = (row.row_seq, at);
-        }
-        if last_page {
+            Ok(Some(count))
+        })?;
+        if !whole {
             return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Reads pages, each of so many rows, up to the last one; false where one was enough before.
+fn pages(mut page: impl FnMut() -> Result<Option<usize>>) -> Result<bool> {
+    loop {
+        match page()? {
+            None => return Ok(false),
+            Some(rows) if (rows as i64) < PAGE => return Ok(true),
+            Some(_) => {}
         }
     }
 }
@@ -116,9 +142,10 @@ fn sorted(rows: &mut dyn Rows, resource_seq: i64, source: &Source, query: &Query
         let text = format!("sort has more than {what} to put in order; allowed: an index field, or a narrower where");
         Err(Error::Invalid(text))
     };
-    scan(rows, resource_seq, source, |row_seq, _, row| {
-        if query.conditions.iter().all(|condition| condition.holds(row)) {
-            let keys: Vec<_> = query.sort.iter().map(|(field, _)| order::key(field_value(row, field))).collect();
+    scan(rows, resource_seq, source, |row_seq, text| {
+        let row = read(text)?;
+        if query.conditions.iter().all(|condition| condition.holds(&row)) {
+            let keys: Vec<_> = query.sort.iter().map(|(field, _)| order::key(field_value(&row, field))).collect();
             bytes += keys.iter().map(Vec::len).sum::<usize>();
             found.push((keys, row_seq));
         }
@@ -158,28 +185,29 @@ impl<'a> Page<'a> {
     }
 
     /// Takes a row that may still be before the offset; whether more are wanted.
-    fn take(&mut self, text: &Text, row: &Value) -> Result<bool> {
+    fn take(&mut self, text: &Text, row: Option<Value>) -> Result<bool> {
         if self.skipped < self.query.offset {
             self.skipped += 1;
             return Ok(true);
         }
-        Ok(self.add(text, row))
+        self.add(text, row)
     }
 
     /// Adds a row, if there is room; whether there is.
-    fn add(&mut self, text: &Text, row: &Value) -> bool {
-        let text = match &self.query.select {
-            Some(fields) => selected(row, fields),
-            None => text.clone(),
+    fn add(&mut self, text: &Text, row: Option<Value>) -> Result<bool> {
+        let text = match (&self.query.select, row) {
+            (Some(fields), Some(row)) => selected(&row, fields),
+            (Some(fields), None) => selected(&read(text)?, fields),
+            (None, _) => text.clone(),
         };
         self.bytes += text.len();
         let full = self.rows.len() as i64 >= self.query.limit;
         if full || (self.bytes > limits::REPLY_BYTES_MAX / 2 && !self.rows.is_empty()) {
             self.has_more = true;
-            return false;
+            return Ok(false);
         }
         self.rows.push(text);
-        true
+        Ok(true)
     }
 
     fn found(self) -> Found {
@@ -191,4 +219,23 @@ fn selected(row: &Value, fields: &[String]) -> Text {
     let Value::Map(entries) = row else { return edn::write(row).into() };
     let kept = fields.iter().filter_map(|field| entries.iter().find(|(key, _)| field_name(key) == *field));
     edn::write(&Value::Map(kept.cloned().collect())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_values_are_each_looked_for_in_an_index_and_not_all_between_them() {
+        let found = |sort: &str| {
+            let query = Query::read(Some("[[:n :in [9000 7 9000]]]"), Some(sort)).expect("a query");
+            match source(&query, &["n".into()]) {
+                Source::Index { between, .. } => between,
+                Source::Rows => Vec::new(),
+            }
+        };
+        let at = |int: i64| (order::key(&Value::Int(int)), order::key(&Value::Int(int)));
+        assert_eq!(found("[]"), [at(7), at(9000)]);
+        assert_eq!(found("[[:n :desc]]"), [at(9000), at(7)]);
+    }
 }

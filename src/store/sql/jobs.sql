@@ -127,6 +127,10 @@ ON CONFLICT (seq) DO UPDATE SET summary = excluded.summary, outputs = excluded.o
 -- Forgets how a job ended that goes on.
 DELETE FROM job_result WHERE seq = $1;
 
+-- name: list_artifact_names
+-- Reads what is replaced by what in the order of first mention; the artifacts themselves may be large.
+SELECT kind, label FROM job_artifact WHERE job_seq = $1 ORDER BY position;
+
 -- name: list_artifacts
 -- Reads what was produced, in the order of first mention.
 SELECT kind, label, artifact FROM job_artifact WHERE job_seq = $1 ORDER BY position;
@@ -146,12 +150,17 @@ INSERT INTO job_attempt (job_seq, attempt, worker_id, worker_labels, lease_token
 VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: end_attempt
--- Ends an attempt.
-UPDATE job_attempt SET ended_at = $3, outcome = $4, error = $5, settled_by = $6 WHERE job_seq = $1 AND attempt = $2;
+-- Ends an attempt. The claim that began it cannot be repeated any more: only running attempts are found by a request.
+UPDATE job_attempt SET ended_at = $3, outcome = $4, error = $5, settled_by = $6, request_id = NULL
+WHERE job_seq = $1 AND attempt = $2;
 
--- name: list_attempts
--- Reads the attempts of a job in their order.
-SELECT {attempt_columns} FROM job_attempt WHERE job_seq = $1 ORDER BY attempt;
+-- name: list_last_attempts
+-- Reads the last attempts of a job, from the last one back.
+SELECT {attempt_columns} FROM job_attempt WHERE job_seq = $1 ORDER BY attempt DESC LIMIT $2;
+
+-- name: get_attempt_by_token
+-- Reads the attempt of a job that a lease token was given for.
+SELECT {attempt_columns} FROM job_attempt WHERE job_seq = $1 AND lease_token = $2;
 
 -- name: get_attempt
 -- Reads one attempt of a job.

@@ -70,8 +70,13 @@ WHERE workspace_id = $3 AND job_seq IS NULL AND created_at <= $1
 ORDER BY created_at LIMIT $2;
 
 -- name: list_unused_workspaces
--- Workspaces that have resources which no job made.
-SELECT DISTINCT workspace_id FROM resource WHERE job_seq IS NULL;
+-- Workspaces that have resources which no job made: from one to the next, not from resource to resource.
+WITH RECURSIVE found (workspace_id) AS (
+  SELECT min(workspace_id) FROM resource WHERE job_seq IS NULL
+  UNION ALL
+  SELECT (SELECT min(r.workspace_id) FROM resource r WHERE r.job_seq IS NULL AND r.workspace_id > found.workspace_id)
+  FROM found WHERE found.workspace_id IS NOT NULL)
+SELECT workspace_id FROM found WHERE workspace_id IS NOT NULL;
 
 -- name: is_hash_used
 -- Whether any resource has these bytes.
@@ -174,10 +179,10 @@ SELECT resource_seq FROM resource_ref WHERE job_seq = $1;
 -- Forgets whose a resource was.
 DELETE FROM resource_ref WHERE resource_seq = $1;
 
--- name: list_jobs_of_resource
--- The jobs that a resource belongs to.
+-- name: find_job_of_resource
+-- The first of the jobs that a resource belongs to.
 SELECT job.job_id, job.job_type FROM resource_ref CROSS JOIN job ON job.seq = resource_ref.job_seq
-WHERE resource_ref.resource_seq = $1 ORDER BY resource_ref.job_seq LIMIT 100;
+WHERE resource_ref.resource_seq = $1 ORDER BY resource_ref.job_seq LIMIT 1;
 
 -- name: is_resource_used
 -- Whether any job produced or names a resource.
@@ -188,8 +193,8 @@ SELECT 1 FROM resource_ref WHERE resource_seq = $1 LIMIT 1;
 INSERT INTO resource_removed (resource_seq, hash) VALUES ($1, $2);
 
 -- name: list_removed
--- Resources of which something is still to be removed.
-SELECT removed_seq, resource_seq, hash FROM resource_removed WHERE removed_seq > 0 ORDER BY removed_seq LIMIT $1;
+-- Resources of which something is still to be removed, of those noted after one.
+SELECT removed_seq, resource_seq, hash FROM resource_removed WHERE removed_seq > $1 ORDER BY removed_seq LIMIT $2;
 
 -- name: delete_removed
 -- Forgets a resource of which nothing is left.

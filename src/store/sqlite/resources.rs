@@ -49,8 +49,8 @@ impl ResourceRows for Session {
         self.all(sql::LIST_REFS, [job_seq], |row| row.get(0))
     }
 
-    fn jobs_of_resource(&mut self, seq: i64) -> Result<Vec<(String, String)>> {
-        self.all(sql::LIST_JOBS_OF_RESOURCE, [seq], |row| Ok((row.get(0)?, row.get(1)?)))
+    fn job_of_resource(&mut self, seq: i64) -> Result<Option<(String, String)>> {
+        self.one(sql::FIND_JOB_OF_RESOURCE, [seq], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn is_resource_used(&mut self, seq: i64) -> Result<bool> {
@@ -96,8 +96,8 @@ impl ResourceRows for Session {
         })
     }
 
-    fn removed(&mut self, limit: i64) -> Result<Vec<Removed>> {
-        self.all(sql::LIST_REMOVED, [limit], |row| {
+    fn removed(&mut self, after: i64, limit: i64) -> Result<Vec<Removed>> {
+        self.all(sql::LIST_REMOVED, [after, limit], |row| {
             Ok(Removed { removed_seq: row.get(0)?, resource_seq: row.get(1)?, hash: row.get(2)? })
         })
     }
@@ -195,12 +195,12 @@ impl ResourceTx for Session {
         self.run(sql::DELETE_REF, [job_seq, resource_seq]).map(|_| ())
     }
 
-    fn sweep_resource(&mut self, seq: i64, limit: i64) -> Result<bool> {
+    fn sweep_resource(&mut self, seq: i64, limit: i64) -> Result<i64> {
         self.run(sql::DELETE_RESOURCE_VALUE, [seq])?;
         self.run(sql::DELETE_TABLE, [seq])?;
         let cells = self.run(sql::DELETE_CELLS, [seq, limit])?;
         let rows = self.run(sql::DELETE_TABLE_ROWS, [seq, limit])?;
-        Ok((cells.max(rows) as i64) < limit)
+        Ok(cells.max(rows) as i64)
     }
 
     fn remove_bytes(&mut self, hash: &str) -> Result<()> {

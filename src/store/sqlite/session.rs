@@ -119,8 +119,18 @@ impl Rows for Session {
         })
     }
 
-    fn attempts(&mut self, seq: i64) -> Result<Vec<Attempt>> {
-        self.all(sql::LIST_ATTEMPTS, [seq], attempt)
+    fn artifact_names(&mut self, seq: i64) -> Result<Vec<(String, Option<String>)>> {
+        self.all(sql::LIST_ARTIFACT_NAMES, [seq], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn last_attempts(&mut self, seq: i64, limit: i64) -> Result<Vec<Attempt>> {
+        let mut attempts = self.all(sql::LIST_LAST_ATTEMPTS, [seq, limit], attempt)?;
+        attempts.reverse();
+        Ok(attempts)
+    }
+
+    fn attempt_by_token(&mut self, seq: i64, token: &str) -> Result<Option<Attempt>> {
+        self.one(sql::GET_ATTEMPT_BY_TOKEN, params![seq, token], attempt)
     }
 
     fn attempt(&mut self, seq: i64, number: i64) -> Result<Option<Attempt>> {

@@ -7,6 +7,11 @@ const COMMANDS: &str = include_str!("../../../src/api/command.rs");
 /// Bounds that no field of a command has as its own, and where a test tries them.
 const HELD: &[(&str, &str, &str)] = &[
     ("ARTIFACTS_MAX", ELSEWHERE, "a_jobs_artifacts_have_their_bound_whoever_brings_them"),
+    (
+        "ATTEMPTS_SHOWN_MAX",
+        "tests/engine/lifecycle.rs",
+        "a_job_that_is_released_again_and_again_costs_no_more_each_time",
+    ),
     ("BATCH_BYTES_MAX", ELSEWHERE, "the_payloads_of_a_batch_have_their_bound_together"),
     ("BATCH_JOBS_MAX", CASES, "jobs"),
     ("FILENAME_MAX", ELSEWHERE, "what_is_told_of_a_file_has_bounds"),
