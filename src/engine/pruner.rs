@@ -1,5 +1,5 @@
-//! The thread that prunes from time to time, and keeps the store's log short.
-//! It does not know what is old.
+//! The threads that prune from time to time and keep the store's log short.
+//! They do not know what is old.
 
 use super::error::Error;
 use super::log::LogTold;
@@ -13,16 +13,17 @@ const LOG_LOOK: Duration = Duration::from_secs(2);
 /// What follows a round, on the same thread: bytes of files are somebody else's.
 pub type AfterPrune = Arc<dyn Fn(&Engine) + Send + Sync>;
 
-/// The thread that prunes from time to time, and keeps the store's log short.
+/// The thread that prunes from time to time, and another that keeps the store's log short: pruning may take long, and
+/// makes the log long.
 #[derive(Default)]
 pub struct Pruner {
     closed: Mutex<bool>,
     signal: Condvar,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
 impl Pruner {
-    /// Starts the thread.
+    /// Starts the threads.
     pub(super) fn start(
         self: &Arc<Pruner>,
         engine: Weak<Engine>,
@@ -30,18 +31,20 @@ impl Pruner {
         after: AfterPrune,
         tell: Tell,
     ) -> std::io::Result<()> {
+        let (looking, looked_at, telling) = (self.clone(), engine.clone(), tell.clone());
+        let look = move || {
+            let mut told = LogTold::default();
+            while looking.wait(every.min(LOG_LOOK)) {
+                let Some(engine) = looked_at.upgrade() else { return };
+                if let Some(notice) = engine.shorten_log(&mut told) {
+                    telling(notice);
+                }
+            }
+        };
         let pruner = self.clone();
         let run = move || {
-            let (mut due, mut told) = (Instant::now() + every, LogTold::default());
-            while pruner.wait(every.min(LOG_LOOK)) {
+            while pruner.wait(every) {
                 let Some(engine) = engine.upgrade() else { return };
-                if let Some(notice) = engine.shorten_log(&mut told) {
-                    tell(notice);
-                }
-                if Instant::now() < due {
-                    continue;
-                }
-                due = Instant::now() + every;
                 match engine.prune(None, None, None) {
                     Ok(_) => after(&engine),
                     // Where it was opened again meanwhile there is a next round.
@@ -50,8 +53,11 @@ impl Pruner {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("errand-prune".into()).spawn(run)?;
-        *lock(&self.thread) = Some(thread);
+        let named = |name: &str| std::thread::Builder::new().name(name.into());
+        let log = named("errand-log").spawn(look)?;
+        lock(&self.threads).push(log);
+        let prune = named("errand-prune").spawn(run)?;
+        lock(&self.threads).push(prune);
         Ok(())
     }
 
@@ -66,13 +72,11 @@ impl Pruner {
     pub(super) fn close(&self) {
         *lock(&self.closed) = true;
         self.signal.notify_all();
-        match lock(&self.thread).take() {
-            // The last handle may be dropped by the thread itself.
-            Some(thread) if thread.thread().id() != std::thread::current().id() => {
-                // Its trouble was told; there is nothing more to learn from it.
-                let _ = thread.join();
-            }
-            Some(_) | None => {}
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        // The last handle may be dropped by one of them.
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // Its trouble was told; there is nothing more to learn from it.
+            let _ = thread.join();
         }
     }
 }

@@ -4,18 +4,22 @@ use crate::support::Store;
 use errand::engine::{Class, Engine, LogTold, NewJob, Settings, Submit, Work};
 use errand::store::{Sqlite, SqliteOptions};
 use rusqlite::Connection;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
 fn engine(store: &Store) -> Arc<Engine> {
+    engine_with(store, Settings { upkeep: false, ..Settings::default() })
+}
+
+fn engine_with(store: &Store, settings: Settings) -> Arc<Engine> {
     let options = SqliteOptions { durable: false, create: true, busy_timeout: Duration::from_secs(30), vfs: None };
     let sqlite = Sqlite::open(&store.path(), options).expect("the store opens");
-    Engine::start(Arc::new(sqlite), Settings { upkeep: false, ..Settings::default() }).expect("an engine")
+    Engine::start(Arc::new(sqlite), settings).expect("an engine")
 }
 
 /// Stores so many MiB in one commit.
@@ -144,5 +148,34 @@ fn commits_move_the_log_into_the_file_now_and_then_also_while_readers_overlap_an
     write(&engine, 20);
     assert!(moved() > before);
     drop(readers);
+    engine.close();
+}
+
+#[test]
+fn the_log_is_looked_at_also_while_pruning_takes_long() {
+    let store = Store::new();
+    let ((began, begun), (over, ends), (told, notices)) = (channel(), channel::<()>(), channel());
+    let (began, ends, told) = (Mutex::new(began), Mutex::new(ends), Mutex::new(told));
+    let settings = Settings {
+        prune_every: Duration::from_millis(1),
+        after_prune: Arc::new(move |_| {
+            // Nobody listens any more where the test is over.
+            let _ = began.lock().expect("nobody panics with it").send(());
+            let _ = ends.lock().expect("nobody panics with it").recv();
+        }),
+        tell: Arc::new(move |notice| {
+            let _ = told.lock().expect("nobody panics with it").send(notice.event);
+        }),
+        ..Settings::default()
+    };
+    let engine = engine_with(&store, settings);
+    begun.recv().expect("it prunes");
+    write(&engine, 1);
+    let reader = Connection::open(store.path()).expect("the store opens");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM job").expect("a state to read");
+    write(&engine, 80);
+    assert_eq!(notices.recv_timeout(Duration::from_secs(100)), Ok("log-large"));
+    drop(over);
+    drop(reader);
     engine.close();
 }
