@@ -5,7 +5,7 @@ use super::error::Error;
 use super::log::LogTold;
 use super::{Engine, Notice, Tell};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Time between two looks at the length of the store's log.
 const LOG_LOOK: Duration = Duration::from_secs(2);
