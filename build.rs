@@ -20,7 +20,7 @@ fn main() {
     }
     let mut out = String::new();
     for (name, (doc, sql)) in &statements {
-        let _ = writeln!(out, "/// {doc}\npub const {}: &str = r#\"{}\"#;", name.to_uppercase(), for_sqlite(sql));
+        let _ = writeln!(out, "/// {doc}\npub static {}: &str = r#\"{}\"#;", name.to_uppercase(), for_sqlite(sql));
     }
     let _ =
         writeln!(out, "/// Migrations in order; the position of one, counted from 1, is the version that it makes.");

@@ -6,7 +6,7 @@ use super::error::{Error, Result};
 use super::group::Writer;
 use super::operation::{Queued, guarded, queued, seated, settle_all};
 use super::seat::{Seat, Sleepers};
-use super::work::{News, Work};
+use super::work::{News, Seen, Work};
 use crate::store::{self, Patience, Store, Tx};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ pub struct Committer {
     clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
     offset_ms: AtomicI64,
-    session: Mutex<Option<Box<dyn Tx>>>,
+    session: Mutex<Option<Box<dyn Tx + Send>>>,
     queue: Mutex<Queue>,
     arrived: Condvar,
     /// Whether the last commit was shared: then a caller that finds the writer free joins the others.
@@ -196,7 +196,7 @@ impl Committer {
     }
 
     /// The session, for the writer's thread: from now on others may commit alone again as soon as it is free.
-    pub(super) fn taken_session(&self) -> MutexGuard<'_, Option<Box<dyn Tx>>> {
+    pub(super) fn taken_session(&self) -> MutexGuard<'_, Option<Box<dyn Tx + Send>>> {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         self.queue().taken = false;
         session
@@ -267,7 +267,7 @@ impl Committer {
     /// Commits one operation with those that join it, which are to be settled with what became of it.
     fn commit_one<T>(
         &self,
-        session: &mut Option<Box<dyn Tx>>,
+        session: &mut Option<Box<dyn Tx + Send>>,
         op: &mut impl FnMut(&mut Work) -> Result<T>,
         joined: &mut Vec<Box<dyn Queued>>,
     ) -> Result<(T, News)> {
@@ -280,7 +280,7 @@ impl Committer {
         let (value, news) = done?;
         let sleepers = Arc::<Sleepers>::default();
         joined.iter().for_each(|operation| operation.alert(&sleepers));
-        sleepers.wake();
+        sleepers.wake_first();
         tx.commit()?;
         Ok((value, news))
     }
@@ -291,14 +291,14 @@ impl Committer {
         op: &mut impl FnMut(&mut Work) -> Result<T>,
         joined: &mut Vec<Box<dyn Queued>>,
     ) -> Result<(T, News)> {
-        let (mut last_ended, now) = (None, self.now());
-        let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+        let (mut seen, now) = (Seen::default(), self.now());
+        let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), seen: &mut seen };
         let value = guarded(op, &mut work)?;
         let mut news = work.news;
         *joined = (self.join)(&news);
         for operation in joined {
             let written = tx.writes();
-            let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), last_ended: &mut last_ended };
+            let mut work = Work { tx, now, ids: &*self.ids, news: News::default(), seen: &mut seen };
             match operation.run(&mut work) {
                 Ok(()) => news.append(std::mem::take(&mut work.news)),
                 // What is wrong with its row is its own trouble: each has its own try.
@@ -312,7 +312,7 @@ impl Committer {
         Ok((value, news))
     }
 
-    pub(super) fn session<'a>(&self, session: &'a mut Option<Box<dyn Tx>>) -> Result<&'a mut dyn Tx> {
+    pub(super) fn session<'a>(&self, session: &'a mut Option<Box<dyn Tx + Send>>) -> Result<&'a mut dyn Tx> {
         if session.is_none() {
             *session = Some(self.store.writer()?);
         }
@@ -324,7 +324,7 @@ impl Committer {
 }
 
 /// After trouble with the store the next commit begins with a fresh look at it.
-pub(super) fn forget_broken(session: &mut Option<Box<dyn Tx>>, trouble: &Error) {
+pub(super) fn forget_broken(session: &mut Option<Box<dyn Tx + Send>>, trouble: &Error) {
     if let Error::Store(trouble) = trouble
         && !matches!(trouble, store::Error::Busy(_))
     {

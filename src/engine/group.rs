@@ -4,7 +4,7 @@
 use super::commit::{Class, Committer, forget_broken};
 use super::error::{Error, Result};
 use super::operation::{Queued, settle_all};
-use super::work::{News, Work};
+use super::work::{News, Seen, Work};
 use crate::store::{self, Patience, Tx};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -111,16 +111,28 @@ impl Writer {
     /// changed under it: so there are none at first, and the group is begun anew `carefully` where one is missed.
     fn try_group(
         &self,
-        session: &mut Option<Box<dyn Tx>>,
+        session: &mut Option<Box<dyn Tx + Send>>,
         group: &mut Vec<Box<dyn Queued>>,
         ran: &mut Ran,
         carefully: bool,
     ) -> Result<Tried> {
         let tx = self.committer.session(session)?;
         tx.begin(Patience::Full)?;
+        let mut tried = Ok(Tried::Committed);
+        tx.repeatedly(&mut |tx| tried = self.try_in(tx, group, ran, carefully));
+        tried
+    }
+
+    fn try_in(
+        &self,
+        tx: &mut dyn Tx,
+        group: &mut Vec<Box<dyn Queued>>,
+        ran: &mut Ran,
+        carefully: bool,
+    ) -> Result<Tried> {
         // Not the time that other processes had the file.
         let begun = Instant::now();
-        let (mut last_ended, untouched) = (None, tx.writes());
+        let (mut seen, untouched) = (Seen::default(), tx.writes());
         let (now, ids) = (self.committer.now(), &*self.committer.ids);
         let (mut end, mut open, mut asked) = (group.len(), !carefully, false);
         loop {
@@ -151,7 +163,7 @@ impl Writer {
                 tx.savepoint()?;
             }
             let written = tx.writes();
-            let mut work = Work { tx, now, ids, news: News::default(), last_ended: &mut last_ended };
+            let mut work = Work { tx, now, ids, news: News::default(), seen: &mut seen };
             match operation.run(&mut work) {
                 Ok(()) => {
                     let news = std::mem::take(&mut work.news);
@@ -165,7 +177,10 @@ impl Writer {
                     return Err(trouble.into());
                 }
                 // A broken row is the trouble of the one that meets it.
-                Err(_) if carefully => tx.undo()?,
+                Err(_) if carefully => {
+                    tx.undo()?;
+                    seen.forget_rows();
+                }
                 Err(error) if tx.writes() == written && !matches!(error, Error::Store(_)) => {}
                 Err(_) => {
                     tx.rollback();
@@ -180,7 +195,7 @@ impl Writer {
         if ran.kept > 1 {
             let sleepers = Arc::default();
             group[..ran.kept].iter().take(ALERTED_MAX).for_each(|operation| operation.alert(&sleepers));
-            sleepers.wake();
+            sleepers.wake_first();
         }
         tx.commit()?;
         Ok(Tried::Committed)

@@ -28,7 +28,7 @@ pub struct Keeper {
     store: Arc<dyn Store>,
     committer: Arc<Committer>,
     tell: Tell,
-    rows: Option<Box<dyn Rows>>,
+    rows: Option<Box<dyn Rows + Send>>,
     version: Option<i64>,
     ended_seq: Option<i64>,
     sweep_at: Instant,

@@ -107,7 +107,7 @@ pub struct Engine {
     committer: Arc<Committer>,
     upkeep: Arc<Upkeep>,
     pruner: Arc<Pruner>,
-    readers: Mutex<Vec<Box<dyn Rows>>>,
+    readers: Mutex<Vec<Box<dyn Rows + Send>>>,
     users: Arc<Users>,
     /// The last field: when it is dropped the store was.
     gone: Going,

@@ -79,6 +79,7 @@ impl Work<'_> {
 
     /// Removes some of a batch's jobs, its counts going with them, and with the last one the batch.
     fn prune_batch(&mut self, mut batch: Batch, room: i64, step: &mut Pruned, last_ended: &mut i64) -> Result<()> {
+        self.seen.forget_rows();
         let jobs = self.tx.batch_jobs(batch.seq, 0, room)?;
         let mut left = jobs.len() as i64 == room;
         for job in jobs {

@@ -27,9 +27,14 @@ impl Sleepers {
     /// Wakes a few, who wake the others.
     pub fn wake(&self) {
         for _ in 0..WOKEN_BY_EACH {
-            let Some(thread) = self.threads().pop() else { return };
-            thread.unpark();
+            self.wake_first();
         }
+    }
+
+    /// Wakes one, who wakes the others: for the thread that all wait for.
+    pub fn wake_first(&self) {
+        let thread = self.threads().pop();
+        thread.iter().for_each(Thread::unpark);
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<Thread>> {

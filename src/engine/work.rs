@@ -4,7 +4,7 @@
 use super::clock::{Ids, Now};
 use super::error::{Error, Result};
 use crate::job::{BatchStatus, Change, Status};
-use crate::store::{Fanout, Job, Rows, Tx};
+use crate::store::{Batch, Fanout, Job, Rows, Tx};
 
 /// What the next commit has to tell to those who wait, and to count.
 #[derive(Default)]
@@ -78,8 +78,23 @@ pub struct Work<'a> {
     pub(super) now: Now,
     pub(super) ids: &'a dyn Ids,
     pub(super) news: News,
-    /// The last number used for an ending, once it was needed in this transaction.
-    pub(super) last_ended: &'a mut Option<i64>,
+    pub(super) seen: &'a mut Seen,
+}
+
+/// What the operations of one transaction left, so that the next ones need not read it.
+#[derive(Default)]
+pub struct Seen {
+    /// The last number used for an ending.
+    last_ended: Option<i64>,
+    /// The batch that was changed last, as it is now.
+    batch: Option<Batch>,
+}
+
+impl Seen {
+    /// An operation was undone, or changes rows by itself.
+    pub(super) fn forget_rows(&mut self) {
+        self.batch = None;
+    }
 }
 
 impl Work<'_> {
@@ -95,17 +110,18 @@ impl Work<'_> {
     }
 
     pub(super) fn next_ended(&mut self) -> Result<i64> {
-        let last = match *self.last_ended {
+        let last = match self.seen.last_ended {
             Some(last) => last,
             None => self.tx.last_ended_seq()?,
         };
-        *self.last_ended = Some(last + 1);
+        self.seen.last_ended = Some(last + 1);
         Ok(last + 1)
     }
 
     /// Writes what was decided for a job, with all that follows from it: counts, its batch, its cap, its wake-ups.
     pub(super) fn apply(&mut self, job: &mut Job, change: &Change) -> Result<()> {
         let (before, after) = (job.facts.status, change.next.status);
+        let renewed = job.facts.is_renewed_in(&change.next);
         let was_placed = !job.held && !before.is_terminal();
         job.facts = change.next;
         job.rev += 1;
@@ -122,7 +138,8 @@ impl Work<'_> {
         if let Some(fanout) = &mut fanout {
             self.place(job, was_placed, fanout)?;
         }
-        if !self.tx.update_job(job)? {
+        let update = if renewed { Tx::renew_lease } else { Tx::update_job };
+        if !update(self.tx, job)? {
             return Err(Error::Conflict);
         }
         if let Some((shared, own)) = shared {
@@ -162,7 +179,10 @@ impl Work<'_> {
     }
 
     fn moved_in_batch(&mut self, seq: i64, before: Status, after: Status) -> Result<()> {
-        let batch = self.tx.batch_by_seq(seq)?;
+        let batch = match self.seen.batch.take().filter(|batch| batch.seq == seq) {
+            Some(batch) => Some(batch),
+            None => self.tx.batch_by_seq(seq)?,
+        };
         let mut batch = batch.ok_or_else(|| crate::store::Error::Corrupt(format!("batch {seq} is gone")))?;
         batch.counts.shift(before, after);
         batch.begun |= after != Status::Queued;
@@ -179,7 +199,9 @@ impl Work<'_> {
         }
         assert!(batch.status != BatchStatus::Queued || !batch.begun, "a batch that began is not queued");
         let update = if batch.status == was { Tx::update_batch_counts } else { Tx::update_batch };
-        Ok(update(self.tx, &batch)?)
+        update(self.tx, &batch)?;
+        self.seen.batch = Some(batch);
+        Ok(())
     }
 
     /// Decides whether a job that was queued or ended has a place under its cap: the places belong to the active jobs

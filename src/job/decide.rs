@@ -17,6 +17,13 @@ pub struct Facts {
     pub lease_until_ms: Option<i64>,
 }
 
+impl Facts {
+    /// Whether `next` differs in nothing but the lease.
+    pub fn is_renewed_in(&self, next: &Facts) -> bool {
+        Facts { lease_ms: next.lease_ms, lease_until_ms: next.lease_until_ms, ..*self } == *next
+    }
+}
+
 /// What happens. `token` is whether the worker holds the token of the present lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {

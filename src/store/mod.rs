@@ -57,10 +57,10 @@ pub enum Patience {
 /// One database, open in this process.
 pub trait Store: Send + Sync {
     /// A session that writes. One at a time is in a transaction.
-    fn writer(&self) -> Result<Box<dyn Tx>>;
+    fn writer(&self) -> Result<Box<dyn Tx + Send>>;
 
     /// A session that reads what is committed.
-    fn reader(&self) -> Result<Box<dyn Rows>>;
+    fn reader(&self) -> Result<Box<dyn Rows + Send>>;
 
     /// Calls `on_change` after other processes may have committed. Sometimes it is called for nothing.
     fn watch(&self, on_change: Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Send + Sync>>;
@@ -76,7 +76,7 @@ pub trait Store: Send + Sync {
 }
 
 /// Reads. Outside a transaction each sees what is committed; between `hold` and `let_go` all see the same state.
-pub trait Rows: ResourceRows + PruneRows + Send {
+pub trait Rows: ResourceRows + PruneRows {
     fn hold(&mut self) -> Result<()>;
     fn let_go(&mut self) -> Result<()>;
 
@@ -148,6 +148,8 @@ pub trait Tx: Rows + ResourceTx + PruneTx {
     /// Grows with every row that this session writes.
     fn writes(&self) -> u64;
     fn begin(&mut self, patience: Patience) -> Result<()>;
+    /// Runs `work` in the transaction, for many operations one after the other: what they have in common is prepared once.
+    fn repeatedly(&mut self, work: &mut dyn FnMut(&mut dyn Tx));
     /// Makes it durable. After an error the outcome is unknown and the transaction is over.
     fn commit(&mut self) -> Result<()>;
     /// Undoes the transaction, if one is open.
@@ -165,6 +167,8 @@ pub trait Tx: Rows + ResourceTx + PruneTx {
     fn insert_job(&mut self, job: &Job, body: &Body) -> Result<i64>;
     /// Replaces the row if it still has revision `job.rev - 1`; false otherwise.
     fn update_job(&mut self, job: &Job) -> Result<bool>;
+    /// As `update_job`, where only the lease and when the worker last spoke changed: the job keeps its place in all lists.
+    fn renew_lease(&mut self, job: &Job) -> Result<bool>;
     /// Puts a job under its cap or lets it wait for a place.
     fn set_held(&mut self, seq: i64, held: bool) -> Result<()>;
     fn put_progress(&mut self, seq: i64, progress: &Progress) -> Result<()>;

@@ -2,7 +2,7 @@
 
 use super::disk::{self, Disk, Fault};
 use super::invariants;
-use super::live::{LONG, Live, PlainClaim, claim, claim_of, end, new_job, submit, wait_for_end_of};
+use super::live::{LONG, Live, PlainClaim, claim, claim_of, end, new_job, submit, wait_for_end_of, write};
 use super::world::{TestClock, TestIds, WORKSPACE, complete, fast_folder, make_store, options, start};
 use errand::engine::{
     Bound, Claim, Claiming, Class, End, Engine, Error, JobView, NewJob, Now, Result, Submit, Waited, Work,
@@ -71,6 +71,31 @@ fn a_refusal_or_a_panic_in_a_group_is_its_own_callers_business() {
     assert!(matches!(panicked.recv_timeout(LONG), Ok(Err(Error::Panicked(_)))));
     assert_eq!(jobs(&live.path()), 10);
     invariants::assert_hold(&live.path());
+}
+
+#[test]
+fn an_operation_that_is_undone_leaves_its_batch_as_the_others_left_it() {
+    let live = Live::new();
+    let engine = live.engine();
+    let submit = new_job("kind");
+    write(&engine, Class::Bulk, move |work| {
+        let jobs: Vec<_> = (0..6).map(|_| NewJob::default()).collect();
+        work.create_batch(&submit, None, &jobs).map(|_| ())
+    });
+    let claim = |refused: bool| {
+        ask(&engine, move |work| {
+            let given = work.claim(&claim_of("kind"))?;
+            drop(given);
+            if refused { Err(Error::NoJob("it broke after that".into())) } else { Ok(()) }
+        })
+    };
+    let told = in_one_group(&engine, || [false, true, false, true, true, false].map(claim));
+    let kept: Vec<bool> = told.map(|told| told.recv_timeout(LONG).expect("everybody is told").is_ok()).into();
+    assert_eq!(kept, [true, false, true, false, false, true]);
+    invariants::assert_hold(&live.path());
+    let counts = "SELECT leased * 10 + queued FROM batch";
+    let store = rusqlite::Connection::open(live.path()).expect("the store opens");
+    assert_eq!(store.query_row(counts, [], |row| row.get::<_, i64>(0)).expect("one batch"), 33);
 }
 
 #[test]

@@ -67,11 +67,11 @@ impl Store for Deaf {
         self.0.shorten_log()
     }
 
-    fn writer(&self) -> store::Result<Box<dyn Tx>> {
+    fn writer(&self) -> store::Result<Box<dyn Tx + Send>> {
         self.0.writer()
     }
 
-    fn reader(&self) -> store::Result<Box<dyn Rows>> {
+    fn reader(&self) -> store::Result<Box<dyn Rows + Send>> {
         self.0.reader()
     }
 

@@ -8,7 +8,6 @@ use std::path::Path;
 /// Statements that read all of a table, each because that table is small or because that is what is asked.
 const SCANS: &[(&str, &str)] = &[
     ("last_due", "begins at the end and reads one row"),
-    ("list_active", "sorts the jobs under lease, of which there are no more than workers"),
     ("list_newest", "reads the last 1000 rows"),
     ("list_job_types", "one row for each type and status, and every type is asked for"),
     ("list_all_counts", "one row for each type and status, and all are asked for"),

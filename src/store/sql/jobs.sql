@@ -26,6 +26,11 @@ UPDATE job SET status = $3, rev = rev + 1, attempt = $4, max_attempts = $5, spen
   completed_at = $15, last_heartbeat_at = $16, ended_seq = $17
 WHERE seq = $1 AND rev = $2;
 
+-- name: renew_lease
+-- Replaces what a heartbeat changes, as update_job does, and no index but that of leases with it.
+UPDATE job SET rev = rev + 1, lease_ms = $3, lease_until_ms = $4, updated_at = $5, last_heartbeat_at = $6
+WHERE seq = $1 AND rev = $2;
+
 -- name: update_job_held
 -- Puts a job under its cap or lets it wait for a place.
 UPDATE job SET held = $2 WHERE seq = $1;
@@ -174,13 +179,14 @@ SELECT {attempt_columns} FROM job_attempt WHERE request_id = $1 AND ended_at IS 
 -- A page of all jobs, newest first: in the order of the rows, since any index would have the whole workspace sorted.
 SELECT {job_columns} FROM job WHERE workspace_id || '' = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3;
 
--- name: list_jobs_by_type
--- A page of the jobs of a type, newest first.
-SELECT {job_columns} FROM job
-WHERE workspace_id = $1 AND job_type = $4 AND seq < $2 ORDER BY seq DESC LIMIT $3;
+-- name: list_open
+-- A page of the jobs of a type and a status that is not terminal, newest first, of those that came after one.
+SELECT seq FROM job
+WHERE workspace_id = $1 AND job_type = $5 AND status = $4 AND completed_at IS NULL AND seq < $2 AND seq > $6
+ORDER BY seq DESC LIMIT $3;
 
--- name: list_ended_by_type
--- A page of the ended jobs of a type and status, newest first, of those that came after one.
+-- name: list_ended
+-- A page of the jobs of a type and a terminal status, newest first, of those that came after one.
 SELECT seq FROM job
 WHERE workspace_id = $1 AND job_type = $5 AND status = $4 AND completed_at IS NOT NULL AND seq < $2 AND seq > $6
 ORDER BY seq DESC LIMIT $3;
@@ -189,24 +195,6 @@ ORDER BY seq DESC LIMIT $3;
 -- Those of the newest 1000 jobs below one that are of a workspace, and of a status.
 SELECT seq FROM (SELECT seq, workspace_id, status FROM job WHERE seq < $2 ORDER BY seq DESC LIMIT 1000)
 WHERE workspace_id = $1 AND ($4 IS NULL OR status = $4) ORDER BY seq DESC LIMIT $3;
-
--- name: list_seqs_by_type
--- A page of the jobs of a type, newest first, of those that came after one.
-SELECT seq FROM job
-WHERE workspace_id = $1 AND job_type = $5 AND seq < $2 AND seq > $6 AND $4 IS NULL
-ORDER BY seq DESC LIMIT $3;
-
--- name: list_queued_by_type
--- A page of the queued jobs of a type, newest first, of those that came after one: they are among its newest.
-SELECT seq FROM job
-WHERE workspace_id = $1 AND job_type = $5 AND status = $4 AND seq < $2 AND seq > $6
-ORDER BY seq DESC LIMIT $3;
-
--- name: list_active
--- A page of the jobs under lease, newest first: sorted, since there are no more of them than workers.
-SELECT {job_columns} FROM job INDEXED BY job_leased
-WHERE lease_until_ms IS NOT NULL AND workspace_id = $1 AND status = $4 AND ($5 IS NULL OR job_type = $5) AND seq < $2
-ORDER BY seq DESC LIMIT $3;
 
 -- name: list_jobs_by_batch
 -- A page of the jobs of a batch, newest first.

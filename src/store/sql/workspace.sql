@@ -7,21 +7,14 @@ SELECT id, digest FROM idempotency WHERE workspace_id = $1 AND key = $2;
 INSERT INTO idempotency (workspace_id, key, id, digest) VALUES ($1, $2, $3, $4);
 
 -- name: list_counts
--- How many jobs there are by type and status.
-SELECT job_type, status, jobs FROM job_count WHERE workspace_id = $1 AND jobs > 0 ORDER BY job_type, status;
+-- How many jobs there are by type and status, or by type of one status.
+SELECT job_type, status, jobs FROM job_count
+WHERE workspace_id = $1 AND jobs > 0 AND ($2 IS NULL OR status = $2) ORDER BY job_type, status;
 
 -- name: list_counts_of_type
--- How many jobs of a type there are by status.
-SELECT job_type, status, jobs FROM job_count WHERE workspace_id = $1 AND job_type = $2 AND jobs > 0 ORDER BY status;
-
--- name: list_types_by_status
--- The types that have jobs of a status, or of any, and how many.
-SELECT job_type, sum(jobs) FROM job_count
-WHERE workspace_id = $1 AND jobs > 0 AND ($2 IS NULL OR status = $2) GROUP BY job_type;
-
--- name: get_count
--- How many jobs of a type and status there are.
-SELECT job_type, jobs FROM job_count WHERE workspace_id = $1 AND status = $2 AND job_type = $3;
+-- How many jobs of a type there are by status, or of one status.
+SELECT job_type, status, jobs FROM job_count
+WHERE workspace_id = $1 AND job_type = $2 AND jobs > 0 AND ($3 IS NULL OR status = $3) ORDER BY status;
 
 -- name: find_other_workspace
 -- Whether there are jobs of other workspaces.

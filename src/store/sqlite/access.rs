@@ -2,6 +2,7 @@
 //! It does not know what they open.
 
 use super::session::Session;
+use super::statements::Statements;
 use crate::store::{AccessKey, Account, Error, Grant, Result, sql};
 use rusqlite::{Row, params};
 
@@ -16,21 +17,21 @@ fn types(account: &Account) -> Option<String> {
     account.allowed_job_types.as_ref().map(|types| types.join(" "))
 }
 
-pub fn insert_account(session: &Session, account: &Account) -> Result<i64> {
+pub fn insert_account(session: &Session<impl Statements>, account: &Account) -> Result<i64> {
     let Account { account_id, workspace_id, name, metadata, created_at, updated_at, .. } = account;
     let (status, capabilities, types) = (status(account), account.capabilities.join(" "), types(account));
     let row = params![account_id, workspace_id, name, status, capabilities, types, metadata, created_at, updated_at];
     inserted(session.one(sql::INSERT_ACCOUNT, row, |row| row.get(0))?)
 }
 
-pub fn update_account(session: &Session, account: &Account) -> Result<()> {
+pub fn update_account(session: &Session<impl Statements>, account: &Account) -> Result<()> {
     let Account { seq, name, metadata, updated_at, .. } = account;
     let (status, capabilities, types) = (status(account), account.capabilities.join(" "), types(account));
     let row = params![seq, name, status, capabilities, types, metadata, updated_at];
     session.run(sql::UPDATE_ACCOUNT, row).map(|_| ())
 }
 
-pub fn insert_key(session: &Session, key: &AccessKey) -> Result<i64> {
+pub fn insert_key(session: &Session<impl Statements>, key: &AccessKey) -> Result<i64> {
     let AccessKey { key_id, account_seq, name, hash, metadata, created_at, expires_at, .. } = key;
     let row = params![key_id, account_seq, name, hash, metadata, created_at, expires_at];
     inserted(session.one(sql::INSERT_KEY, row, |row| row.get(0))?)

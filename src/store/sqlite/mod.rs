@@ -13,6 +13,7 @@ mod prune;
 mod reading;
 mod resources;
 mod session;
+mod statements;
 mod wake;
 
 pub use check::{broken_laws, laws};
@@ -65,11 +66,11 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn writer(&self) -> Result<Box<dyn Tx>> {
+    fn writer(&self) -> Result<Box<dyn Tx + Send>> {
         Ok(Box::new(Session::new(self.file.connect()?, self.file.clone())))
     }
 
-    fn reader(&self) -> Result<Box<dyn Rows>> {
+    fn reader(&self) -> Result<Box<dyn Rows + Send>> {
         Ok(Box::new(Session::new(self.file.connect()?, self.file.clone())))
     }
 

@@ -1,13 +1,14 @@
 //! A connection's removal of what is old: statements in, rows out.
 
 use super::session::Session;
+use super::statements::Statements;
 use crate::store::{Batch, Job, PruneRows, PruneTx, ResourceRows, ResourceTx, Result, Tx, sql};
 use rusqlite::params;
 
 /// Where the last number used for an ending is kept, once the rows that bore it may be gone.
 pub const ENDED_SEQ: &str = "ended_seq";
 
-impl PruneRows for Session {
+impl<S: Statements> PruneRows for Session<S> {
     fn job_types(&mut self) -> Result<Vec<(String, String)>> {
         self.all(sql::LIST_JOB_TYPES, [], |row| Ok((row.get(0)?, row.get(1)?)))
     }
@@ -35,7 +36,7 @@ impl PruneRows for Session {
     }
 }
 
-impl PruneTx for Session {
+impl<S: Statements> PruneTx for Session<S> {
     fn delete_job(&mut self, job: &Job, idempotency_key: Option<&str>) -> Result<()> {
         if let Some(key) = idempotency_key {
             self.run(sql::DELETE_SUBMISSION, params![job.workspace_id, key, job.job_id])?;
@@ -66,7 +67,7 @@ impl PruneTx for Session {
     }
 }
 
-impl Session {
+impl<S: Statements> Session<S> {
     /// The number that `keep_ended_seq` kept last; 0 where nothing was pruned yet.
     pub(super) fn kept_ended_seq(&mut self) -> Result<i64> {
         Ok(self.meta(ENDED_SEQ)?.and_then(|text| text.parse().ok()).unwrap_or(0))

@@ -1,12 +1,13 @@
 //! A connection's reads and writes of resources: statements in, rows out.
 
 use super::session::Session;
+use super::statements::Statements;
 use crate::store::{
     Cell, Error, Range, Removed, Resource, ResourcePage, ResourceRows, ResourceTx, Result, Table, TableRow, Upload, sql,
 };
 use rusqlite::{Row, params};
 
-impl ResourceRows for Session {
+impl<S: Statements> ResourceRows for Session<S> {
     fn resource(&mut self, seq: i64) -> Result<Option<Resource>> {
         self.one(sql::GET_RESOURCE, [seq], resource)
     }
@@ -119,7 +120,7 @@ impl ResourceRows for Session {
     }
 }
 
-impl ResourceTx for Session {
+impl<S: Statements> ResourceTx for Session<S> {
     fn insert_resource(&mut self, resource: &Resource) -> Result<i64> {
         let Resource { workspace_id, kind, id, name, label, content_type, size_bytes, folder, filename, hash, .. } =
             resource;

@@ -2,63 +2,70 @@
 
 use super::access;
 use super::open::OpenFile;
+use super::statements::{AtHand, Statements};
 use super::{error, execute, patiently};
 use crate::job::{BatchStatus, Counts, Facts, Status};
 use crate::store::{
     AccessKey, Account, Answered, Artifact, Attempt, Batch, Body, ClockRow, Count, Error, Fanout, Grant, Job,
     OperationName, Outcome, Page, Patience, Progress, Queue, Result, Rows, Submission, Tx, WorkspaceCount, sql,
 };
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Statement, params};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One connection.
-pub struct Session {
-    connection: Connection,
+/// One connection, or a transaction on it that has its statements at hand.
+pub struct Session<S = Connection> {
+    statements: S,
     /// Keeps the file's lock for as long as the connection lives; dropped after it.
     file: Arc<OpenFile>,
 }
 
-impl Session {
-    pub fn new(connection: Connection, file: Arc<OpenFile>) -> Session {
-        Session { connection, file }
+impl<S: Statements> Session<S> {
+    pub fn new(statements: S, file: Arc<OpenFile>) -> Session<S> {
+        Session { statements, file }
     }
 
     pub(super) fn one<T>(
         &self,
-        sql: &str,
+        sql: &'static str,
         params: impl Params,
         read: fn(&Row) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
-        self.waiting(|connection| connection.prepare_cached(sql)?.query_row(params, read).optional())
+        self.with(sql, |statement| statement.query_row(params, read).optional())
     }
 
     pub(super) fn all<T>(
         &self,
-        sql: &str,
+        sql: &'static str,
         params: impl Params,
         read: fn(&Row) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        self.waiting(|connection| connection.prepare_cached(sql)?.query_map(params, read)?.collect())
+        self.with(sql, |statement| statement.query_map(params, read)?.collect())
     }
 
-    pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
-        self.waiting(|connection| connection.prepare_cached(sql)?.execute(params))
+    pub(super) fn run(&self, sql: &'static str, params: impl Params) -> Result<usize> {
+        self.with(sql, |statement| statement.execute(params))
     }
 
-    fn waiting<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        patiently(self.file.busy_timeout(), || work(&self.connection)).map_err(error)
+    fn with<T>(&self, sql: &'static str, work: impl FnOnce(&mut Statement) -> rusqlite::Result<T>) -> Result<T> {
+        let run = || self.statements.with(sql, work);
+        let done = if S::MAY_WAIT { patiently(self.file.busy_timeout(), run) } else { run() };
+        done.map_err(error)
+    }
+
+    fn connection(&self) -> &Connection {
+        self.statements.connection()
     }
 }
 
-impl Rows for Session {
+impl<S: Statements> Rows for Session<S> {
     fn hold(&mut self) -> Result<()> {
         self.file.in_place()?;
-        execute(&self.connection, "BEGIN DEFERRED")
+        execute(self.connection(), "BEGIN DEFERRED")
     }
 
     fn let_go(&mut self) -> Result<()> {
-        execute(&self.connection, "COMMIT")
+        execute(self.connection(), "COMMIT")
     }
 
     fn version(&mut self) -> Result<i64> {
@@ -205,11 +212,7 @@ impl Rows for Session {
     }
 
     fn counts(&mut self, workspace: &str, job_type: Option<&str>) -> Result<Vec<Count>> {
-        let read = |row: &Row| Ok(Count { job_type: row.get(0)?, status: status(row, 1)?, jobs: row.get(2)? });
-        match job_type {
-            Some(job_type) => self.all(sql::LIST_COUNTS_OF_TYPE, [workspace, job_type], read),
-            None => self.all(sql::LIST_COUNTS, [workspace], read),
-        }
+        self.counted(workspace, job_type, None)
     }
 
     fn ended_since(&mut self, ended_seq: i64) -> Result<(Vec<String>, i64)> {
@@ -286,9 +289,9 @@ impl Rows for Session {
     }
 }
 
-impl Tx for Session {
+impl<S: Statements> Tx for Session<S> {
     fn writes(&self) -> u64 {
-        self.connection.total_changes()
+        self.connection().total_changes()
     }
 
     fn begin(&mut self, patience: Patience) -> Result<()> {
@@ -297,13 +300,17 @@ impl Tx for Session {
             Patience::None => Duration::ZERO,
             Patience::Full => self.file.busy_timeout(),
         };
-        patiently(timeout, || execute(&self.connection, "BEGIN IMMEDIATE"))
+        patiently(timeout, || execute(self.connection(), "BEGIN IMMEDIATE"))
+    }
+
+    fn repeatedly(&mut self, work: &mut dyn FnMut(&mut dyn Tx)) {
+        work(&mut Session::new(AtHand::new(self.connection()), self.file.clone()));
     }
 
     fn commit(&mut self) -> Result<()> {
-        let done = self.waiting(|connection| connection.prepare_cached("COMMIT")?.raw_execute());
+        let done = patiently(self.file.busy_timeout(), || execute(self.connection(), "COMMIT"));
         match done {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(cause) => {
                 self.rollback();
                 Err(Error::Unknown(cause.to_string()))
@@ -312,23 +319,23 @@ impl Tx for Session {
     }
 
     fn rollback(&mut self) {
-        if !self.connection.is_autocommit() {
+        if !self.connection().is_autocommit() {
             // A rollback that fails leaves the transaction to the closing of the connection; the cause was told.
-            let _ = execute(&self.connection, "ROLLBACK");
+            let _ = execute(self.connection(), "ROLLBACK");
         }
     }
 
     fn savepoint(&mut self) -> Result<()> {
-        execute(&self.connection, "SAVEPOINT operation")
+        execute(self.connection(), "SAVEPOINT operation")
     }
 
     fn keep(&mut self) -> Result<()> {
-        execute(&self.connection, "RELEASE operation")
+        execute(self.connection(), "RELEASE operation")
     }
 
     fn undo(&mut self) -> Result<()> {
-        execute(&self.connection, "ROLLBACK TO operation")?;
-        execute(&self.connection, "RELEASE operation")
+        execute(self.connection(), "ROLLBACK TO operation")?;
+        execute(self.connection(), "RELEASE operation")
     }
 
     fn set_clock(&mut self, clock: &ClockRow) -> Result<()> {
@@ -364,7 +371,7 @@ impl Tx for Session {
                 created_at
             ],
         )?;
-        let seq = self.connection.last_insert_rowid();
+        let seq = self.connection().last_insert_rowid();
         self.run(
             sql::INSERT_BODY,
             params![
@@ -407,6 +414,12 @@ impl Tx for Session {
             ],
         )?;
         Ok(changed == 1)
+    }
+
+    fn renew_lease(&mut self, job: &Job) -> Result<bool> {
+        let Facts { lease_ms, lease_until_ms, .. } = job.facts;
+        let row = params![job.seq, job.rev - 1, lease_ms, lease_until_ms, job.updated_at, job.last_heartbeat_at];
+        Ok(self.run(sql::RENEW_LEASE, row)? == 1)
     }
 
     fn set_held(&mut self, seq: i64, held: bool) -> Result<()> {
@@ -644,6 +657,10 @@ fn batch(row: &Row) -> rusqlite::Result<Batch> {
         parent_step_id: row.get(22)?,
         metadata: row.get(23)?,
     })
+}
+
+pub(super) fn count(row: &Row) -> rusqlite::Result<Count> {
+    Ok(Count { job_type: row.get(0)?, status: status(row, 1)?, jobs: row.get(2)? })
 }
 
 fn fanout(row: &Row) -> rusqlite::Result<Fanout> {
