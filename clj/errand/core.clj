@@ -41,7 +41,6 @@
             [clojure.string :as str]
             [errand.impl.native :as native])
   (:import [errand.impl Engine FileStream Server]
-           [java.util Base64]
            [java.util.concurrent CompletableFuture Executor ForkJoinPool]))
 
 (set! *warn-on-reflection* true)
@@ -671,12 +670,8 @@
   "Bytes of a file that cross at once." (* 512 1024))
 
 (defn- file-stream [engine uri]
-  (let [next-offset (volatile! 0)]
-    (FileStream. (fn []
-                   (let [reply (native/call engine "resources.read"
-                                            {:uri uri :view "base64" :offset @next-offset :limit part-bytes})]
-                     (vreset! next-offset (:next-offset reply))
-                     (.decode (Base64/getDecoder) ^String (:content reply)))))))
+  (FileStream. (fn [offset]
+                 (native/call engine "resources.read" {:uri uri :view "base64" :offset offset :limit part-bytes}))))
 
 (def ^:private text-type
   #"(?i)text/.*|application/(json|xml|yaml|toml|javascript|x-sh|x-ndjson)\b.*|[^;]*\+(json|xml)\b.*")
@@ -702,17 +697,18 @@
       ([engine uri opts]
        (if (or (:limit opts) (:offset opts))
          (native/call engine "resources.read" (options opts {:uri uri}))
-         (let [{:keys [type content-type]} (resource-info engine uri)
+         (let [info (resource-info engine uri)
+               type (:type info)
+               content-type (:content-type info)
                view (:view opts)]
-           (case type
-             "result/kv" (:content (native/call engine "resources.read" {:uri uri}))
-             "result/table" (all-rows engine uri)
-             (cond
-               (= "base64" view) (file-stream engine uri)
-               (or (= "text" view) (re-matches text-type content-type)) (slurp (file-stream engine uri) :encoding "UTF-8")
-               (str/starts-with? content-type "application/edn")
-               (edn/read-string {:default tagged-literal} (slurp (file-stream engine uri) :encoding "UTF-8"))
-               :else (file-stream engine uri)))))))
+           (cond
+             (= "result/kv" type) (:content (native/call engine "resources.read" {:uri uri}))
+             (= "result/table" type) (all-rows engine uri)
+             (= "base64" view) (file-stream engine uri)
+             (or (= "text" view) (re-matches text-type content-type)) (slurp (file-stream engine uri) :encoding "UTF-8")
+             (str/starts-with? content-type "application/edn")
+             (edn/read-string {:default tagged-literal} (slurp (file-stream engine uri) :encoding "UTF-8"))
+             :else (file-stream engine uri))))))
     args))
 
 (defn ^{:errand/command "resources.table_query"} table-query
@@ -786,7 +782,7 @@
   "The names of all commands with their fields: {\"jobs.get\" {:required [:job-id] :optional []} …}."
   []
   (let [keys-of (fn [fields] (mapv (comp keyword :name) fields))
-        add (fn [known {:keys [name fields]}]
-              (assoc known name {:required (keys-of (filter :required? fields))
-                                 :optional (keys-of (remove :required? fields))}))]
-    (reduce add (sorted-map) (:commands (describe)))))
+        described (fn [command]
+                    {:required (keys-of (filter :required? (:fields command)))
+                     :optional (keys-of (remove :required? (:fields command)))})]
+    (into (sorted-map) (map (juxt :name described)) (:commands (describe)))))

@@ -1,6 +1,7 @@
 //! Work under a lease: claim, heartbeat, progress, and what happens when a lease is over.
 
 use super::Now;
+use super::cap::Shared;
 use super::error::{Error, Result};
 use super::view::{Depth, JobView};
 use super::work::Work;
@@ -100,20 +101,18 @@ impl Work<'_> {
             return Ok(Some(again));
         }
         let queue = Queue { workspace_id: &claim.workspace, job_type: &claim.job_type, batch_seq };
-        let Some(seq) = self.tx.claimable(&queue, self.now.store_ms, 1)?.first().copied() else { return Ok(None) };
-        let job = self.tx.job_by_seq(seq)?;
-        let mut job = job.ok_or_else(|| store::Error::Corrupt(format!("job {seq} is in an index only")))?;
+        let Some((mut job, shared)) = self.next_job(&queue)? else { return Ok(None) };
         let lease_ms = claim.lease_ms.unwrap_or(limits::LEASE_DEFAULT_MS);
         let change = decide(&job.facts, &Event::Claim { lease_ms }, self.now.store_ms)?;
         job.worker_id = Some(claim.worker_id.clone());
         job.started_at = job.started_at.or(Some(self.now.wall_ms));
         job.last_heartbeat_at = None;
         if change.next.attempt > 1 {
-            self.tx.clear_reports(seq)?;
+            self.tx.clear_reports(job.seq)?;
         }
-        self.apply(&mut job, &change)?;
+        self.apply_under(&mut job, &change, shared)?;
         let attempt = self.begin_attempt(&job, claim)?;
-        let body = self.tx.body(seq, true)?;
+        let body = self.tx.body(job.seq, true)?;
         let mut view = JobView::bare(job, body, Depth::Full, self.now);
         match attempt.attempt {
             1 => view.worker_labels = attempt.worker_labels,
@@ -121,6 +120,20 @@ impl Work<'_> {
         }
         view.lease_token = Some(attempt.lease_token);
         Ok(Some(view))
+    }
+
+    /// The job that is to be claimed next, and the cap that it shares with other types. Where that is full, no job of
+    /// the type is found under it until there is room.
+    fn next_job(&mut self, queue: &Queue) -> Result<Option<(Job, Option<Shared>)>> {
+        while let Some(seq) = self.tx.claimable(queue, self.now.store_ms, 1)?.first().copied() {
+            let job = self.tx.job_by_seq(seq)?;
+            let job = job.ok_or_else(|| store::Error::Corrupt(format!("job {seq} is in an index only")))?;
+            match self.shared_cap(&job)? {
+                Some(shared) if shared.is_full() => self.shut(&job, shared)?,
+                shared => return Ok(Some((job, shared))),
+            }
+        }
+        Ok(None)
     }
 
     fn begin_attempt(&mut self, job: &Job, claim: &Claim) -> Result<Attempt> {

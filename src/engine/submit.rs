@@ -5,7 +5,7 @@ use super::error::{Error, Result};
 use super::view::{BatchView, Depth, JobView};
 use super::work::Work;
 use crate::job::{BatchStatus, Counts, Facts, Status, limits};
-use crate::store::{Batch, Body, Fanout, Job, Submission, Text};
+use crate::store::{Batch, Body, Fanout, Job, Queue, Submission, Text};
 use sha2::{Digest, Sha256};
 
 /// What belongs to one job of a submission.
@@ -30,6 +30,12 @@ pub struct Submit {
     pub fanout_max_concurrency: Option<i64>,
 }
 
+impl Submit {
+    fn queue(&self, batch_seq: Option<i64>) -> Queue<'_> {
+        Queue { workspace_id: &self.workspace, job_type: &self.job_type, batch_seq }
+    }
+}
+
 /// The digest of a submission, from texts that are equal where their values are.
 pub fn digest<'a>(parts: impl Iterator<Item = &'a str>) -> Vec<u8> {
     let mut hash = Sha256::new();
@@ -47,15 +53,14 @@ impl Work<'_> {
             let job = self.job(&submit.workspace, &job_id)?;
             return JobView::read(self.tx, job, Depth::Full, self.now);
         }
-        let cap = submit.fanout_max_concurrency.map(|cap| {
+        let shared = submit.fanout_max_concurrency.map(|cap| {
             let group = group_name(submit.root_workflow_id.as_deref(), submit.fanout_parent_step_id.as_deref());
             self.cap_of_step(&submit.workspace, &submit.job_type, &group, cap)
         });
-        let cap = cap.transpose()?;
-        let (shared, mut own) = cap.unzip();
-        let view = self.insert(submit, new, None, None, &mut own)?;
-        if let Some((shared, own)) = shared.zip(own) {
-            self.share(shared, own)?;
+        let mut shared = shared.transpose()?;
+        let view = self.insert(submit, new, None, shared.as_mut().map(|shared| &mut shared.own))?;
+        if let Some(shared) = shared {
+            self.share(shared, &submit.queue(None))?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, 1);
         self.news.queued(&submit.workspace, &submit.job_type, 1, false);
@@ -73,7 +78,7 @@ impl Work<'_> {
         let mut fanout = self.cap_of_batch(submit, &batch.batch_id)?;
         let (mut views, mut bytes) = (Vec::with_capacity(jobs.len()), 0);
         for new in jobs {
-            let view = self.insert(submit, new, Some(batch.seq), Some(&batch.batch_id), &mut fanout)?;
+            let view = self.insert(submit, new, Some(&batch), fanout.as_mut())?;
             bytes += view.size();
             if bytes <= limits::REPLY_BYTES_MAX {
                 views.push(view);
@@ -81,7 +86,7 @@ impl Work<'_> {
         }
         let truncated = bytes > limits::REPLY_BYTES_MAX;
         if let Some(fanout) = fanout {
-            self.promote(fanout)?;
+            self.promote(fanout, &submit.queue(Some(batch.seq)))?;
         }
         self.news.count(&submit.workspace, &submit.job_type, Status::Queued, batch.requested_count);
         self.news.queued(&submit.workspace, &submit.job_type, batch.requested_count, true);
@@ -120,12 +125,11 @@ impl Work<'_> {
         &mut self,
         submit: &Submit,
         new: &NewJob,
-        batch_seq: Option<i64>,
-        batch_id: Option<&str>,
-        fanout: &mut Option<Fanout>,
+        batch: Option<&Batch>,
+        fanout: Option<&mut Fanout>,
     ) -> Result<JobView> {
         let body = Body {
-            batch_id: batch_id.map(String::from),
+            batch_id: batch.map(|batch| batch.batch_id.clone()),
             root_workflow_id: submit.root_workflow_id.clone(),
             parent_step_id: submit.parent_step_id.clone(),
             fanout_parent_step_id: submit.fanout_parent_step_id.clone(),
@@ -134,7 +138,8 @@ impl Work<'_> {
             metadata: new.metadata.clone(),
             payload: Some(new.payload.clone().unwrap_or_else(|| "{}".into())),
         };
-        let mut job = self.queued_job(submit, new.max_attempts.unwrap_or(limits::ATTEMPTS_DEFAULT), batch_seq);
+        let mut job =
+            self.queued_job(submit, new.max_attempts.unwrap_or(limits::ATTEMPTS_DEFAULT), batch.map(|batch| batch.seq));
         if let Some(fanout) = fanout {
             job.seq = i64::MAX;
             job.fanout_id = Some(fanout.fanout_id);

@@ -1,10 +1,11 @@
 //! One operation at work in a transaction: what it reads with, what it writes, what it leaves to be told afterwards.
 //! It does not know which commit it shares.
 
+use super::cap::Shared;
 use super::clock::{Ids, Now};
 use super::error::{Error, Result};
 use crate::job::{BatchStatus, Change, Status};
-use crate::store::{Batch, Fanout, Job, Rows, Tx};
+use crate::store::{Batch, Fanout, Job, Queue, Rows, Tx};
 
 /// What the next commit has to tell to those who wait, and to count.
 #[derive(Default)]
@@ -59,7 +60,7 @@ impl News {
 
     pub(super) fn queued(&mut self, workspace: &str, job_type: &str, jobs: i64, in_batch: bool) {
         self.matters = true;
-        match self.queued.iter_mut().find(|known| known.workspace == workspace && known.job_type == job_type) {
+        match self.queued.iter_mut().find(|known| known.job_type == job_type && known.workspace == workspace) {
             Some(known) => {
                 known.jobs += jobs;
                 known.in_batch |= in_batch;
@@ -121,6 +122,14 @@ impl Work<'_> {
     /// Writes what was decided for a job, with all that follows from it: counts, its batch, its cap, its wake-ups.
     pub(super) fn apply(&mut self, job: &mut Job, change: &Change) -> Result<()> {
         let (before, after) = (job.facts.status, change.next.status);
+        let as_active = before == after || (before.is_active() && after.is_active());
+        let shared = if as_active { None } else { self.shared_cap(job)? };
+        self.apply_under(job, change, shared)
+    }
+
+    /// As `apply`, where the cap that the job shares with other types was read, if there is one and it matters.
+    pub(super) fn apply_under(&mut self, job: &mut Job, change: &Change, mut shared: Option<Shared>) -> Result<()> {
+        let (before, after) = (job.facts.status, change.next.status);
         let renewed = job.facts.is_renewed_in(&change.next);
         let was_placed = !job.held && !before.is_terminal();
         job.facts = change.next;
@@ -129,7 +138,9 @@ impl Work<'_> {
         if before != after {
             self.moved(job, before, after)?;
         }
-        let shared = self.moved_in_share(job, before)?;
+        if let Some(shared) = &mut shared {
+            self.moved_in_share(job, before, shared)?;
+        }
         let mut fanout = match job.fanout_id {
             Some(_) if shared.is_some() => None,
             Some(id) if before != after && (after.is_terminal() || after == Status::Queued) => self.tx.fanout(id)?,
@@ -142,11 +153,11 @@ impl Work<'_> {
         if !update(self.tx, job)? {
             return Err(Error::Conflict);
         }
-        if let Some((shared, own)) = shared {
-            return self.share(shared, own);
+        if let Some(shared) = shared {
+            return self.share(shared, &queue_of(job));
         }
         match fanout {
-            Some(fanout) => self.promote(fanout),
+            Some(fanout) => self.promote(fanout, &queue_of(job)),
             None => Ok(()),
         }
     }
@@ -228,7 +239,7 @@ impl Work<'_> {
     /// Takes the place of a queued job that is due later.
     fn displace(&mut self, due: (i64, i64), fanout: &mut Fanout) -> Result<bool> {
         match self.tx.last_placed(fanout.fanout_id)? {
-            Some(seq) if self.due(seq)? > due && fanout.used == fanout.cap => {
+            Some(seq) if self.due(seq)? > due && fanout.used >= fanout.cap => {
                 self.tx.set_held(seq, true)?;
                 fanout.used -= 1;
                 Ok(true)
@@ -243,20 +254,27 @@ impl Work<'_> {
     }
 
     /// Gives free places to the jobs that wait for one, takes those that a lowered cap no longer has, and stores it.
-    pub(super) fn promote(&mut self, mut fanout: Fanout) -> Result<()> {
+    /// The jobs under it are of that queue.
+    pub(super) fn promote(&mut self, mut fanout: Fanout, of: &Queue) -> Result<()> {
         while fanout.used > fanout.cap {
             let Some(seq) = self.tx.last_placed(fanout.fanout_id)? else { break };
             self.tx.set_held(seq, true)?;
             fanout.used -= 1;
         }
+        let used = fanout.used;
         while fanout.used < fanout.cap {
             let Some(seq) = self.tx.next_held(fanout.fanout_id)? else { break };
             self.tx.set_held(seq, false)?;
             fanout.used += 1;
-            if let Some(job) = self.tx.job_by_seq(seq)? {
-                self.news.queued(&job.workspace_id, &job.job_type, 1, job.batch_seq.is_some());
-            }
+        }
+        if fanout.used > used {
+            self.news.queued(of.workspace_id, of.job_type, fanout.used - used, of.batch_seq.is_some());
         }
         Ok(self.tx.update_fanout(&fanout)?)
     }
+}
+
+/// The queue that a job is claimed from.
+pub(super) fn queue_of(job: &Job) -> Queue<'_> {
+    Queue { workspace_id: &job.workspace_id, job_type: &job.job_type, batch_seq: job.batch_seq }
 }

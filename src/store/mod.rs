@@ -121,8 +121,11 @@ pub trait Rows: ResourceRows + PruneRows {
     /// The last number used for an ending.
     fn last_ended_seq(&mut self) -> Result<i64>;
     fn fanout(&mut self, fanout_id: i64) -> Result<Option<Fanout>>;
-    /// The rows whose names are `name`, or `name` and more after a space.
-    fn fanouts(&mut self, workspace: &str, name: &str) -> Result<Vec<Fanout>>;
+    fn fanout_by_name(&mut self, workspace: &str, name: &str) -> Result<Option<Fanout>>;
+    /// The caps of the types that share the cap `name` and may have no queued jobs with a place.
+    fn fanouts_without_places(&mut self, workspace: &str, name: &str) -> Result<Vec<Fanout>>;
+    /// At most so many caps of the types that share the cap `name` and have queued jobs with a place.
+    fn fanouts_with_places(&mut self, workspace: &str, name: &str, limit: i64) -> Result<Vec<Fanout>>;
     /// The queued job of the cap that waits for a place and is due first.
     fn next_held(&mut self, fanout_id: i64) -> Result<Option<i64>>;
     /// The queued job of the cap that has a place and is due last.

@@ -13,6 +13,8 @@ pub trait PruneRows {
     fn prunable_batches(&mut self, of: (&str, &str), completed_at: i64, limit: i64) -> Result<Vec<i64>>;
     /// Whether any job, ended or not, is under a cap.
     fn has_jobs_under(&mut self, fanout_id: i64) -> Result<bool>;
+    /// Whether any type shares the cap `name`.
+    fn has_fanouts_under(&mut self, workspace: &str, name: &str) -> Result<bool>;
 }
 
 /// Writes.

@@ -28,7 +28,7 @@ const BREAKS: &[(&str, &str, &str)] = &[
     ("job_held", "job", "UPDATE job SET held = 1 WHERE status = 'succeeded'"),
     ("fanout_used", "fanout", "UPDATE fanout SET used = used + 1"),
     ("fanout_active", "fanout", "UPDATE fanout SET used = used + 1 WHERE name LIKE 'steps %\"'"),
-    ("fanout_share", "fanout", "UPDATE fanout SET cap = cap + 5 WHERE name LIKE 'steps % y'"),
+    ("fanout_share", "fanout", "UPDATE fanout SET cap = 0 WHERE name LIKE 'steps % y'"),
     ("fanout_room", "fanout", "UPDATE fanout SET cap = cap + 5"),
     ("job_fanout", "job", "DELETE FROM fanout"),
     ("job_body", "job", "DELETE FROM job_body WHERE seq = 1"),

@@ -8,6 +8,8 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError};
 
 const KINDS: usize = 2;
+/// More than those whose jobs lose their places as soon as a cap that they share is reached.
+const MANY_KINDS: usize = 12;
 
 fn lease() -> impl Strategy<Value = usize> {
     // The latest leases are more interesting than the oldest, but those of zombies are kept.
@@ -54,29 +56,56 @@ fn plain_op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// What moves the places of one cap that many types share.
+fn shared_op() -> impl Strategy<Value = Op> {
+    let kind = || 0..MANY_KINDS;
+    let plain = prop_oneof![
+        8 => (kind(), 1..3i64, 1..4i64)
+            .prop_map(|(kind, cap, budget)| Op::Create { kind, key: None, cap: Some((0, cap)), budget }),
+        1 => (kind(), 1..3i64).prop_map(|(kind, budget)| Op::Create { kind, key: None, cap: None, budget }),
+        12 => (kind(), 1..60i64)
+            .prop_map(|(kind, lease_s)| Op::Claim { kind, worker: 0, batch: None, request: None, lease_s }),
+        6 => (lease(), how()).prop_map(|(lease, how)| Op::Settle { lease, how }),
+        1 => (0..20usize).prop_map(|job| Op::Cancel { job }),
+        1 => (0..20usize).prop_map(|job| Op::Retry { job }),
+        1 => Just(Op::Sweep),
+        3 => (0..30_000i64).prop_map(|ms| Op::Advance { ms }),
+        1 => Just(Op::Switch),
+    ];
+    (proptest::option::weighted(0.3, (kind(), 1..60i64)), plain).prop_map(|(waits, op)| match waits {
+        Some((kind, lease_s)) => Op::Waits { kind, lease_s, op: Box::new(op) },
+        None => op,
+    })
+}
+
 /// How many sequences are tried; `ERRAND_CASES` asks for more.
 fn cases(few: u32) -> u32 {
     std::env::var("ERRAND_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(few)
 }
 
 /// Runs random sequences in worlds of a kind.
-fn agree(cases: u32, world: fn() -> World) {
+fn agree(cases: u32, world: fn() -> World, op: impl Strategy<Value = Op>, (most, kinds): (usize, usize)) {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 3_000, ..Config::default() };
-    proptest!(config, |(ops in proptest::collection::vec(op(), 1..80))| {
+    proptest!(config, |(ops in proptest::collection::vec(op, 1..most))| {
         let mut run = Run::on(world());
         for op in &ops {
             run.step(op).map_err(TestCaseError::fail)?;
         }
-        run.finish(KINDS).map_err(TestCaseError::fail)?;
+        run.finish(kinds).map_err(TestCaseError::fail)?;
     });
 }
 
 #[test]
 fn random_commands_end_as_the_model_says() {
-    agree(cases(120), World::new);
+    agree(cases(120), World::new, op(), (80, KINDS));
 }
 
 #[test]
 fn random_commands_over_http_end_as_the_model_says() {
-    agree(cases(20), World::over_http);
+    agree(cases(20), World::over_http, op(), (80, KINDS));
+}
+
+#[test]
+fn random_commands_under_a_cap_that_many_types_share_end_as_the_model_says() {
+    agree(cases(60), World::new, shared_op(), (120, MANY_KINDS));
 }

@@ -64,3 +64,32 @@ fn a_job_that_waits_since_its_submission_is_due_after_a_restart_of_the_host_thou
     run.step(&Op::Reboot { ms: -3_600_000 }).unwrap_or_else(|wrong| panic!("{wrong}"));
     run.finish(2).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
+
+#[test]
+fn what_is_submitted_under_a_cap_that_it_lowers_comes_before_what_is_to_be_tried_again_later() {
+    let later = || Op::Settle { lease: 0, how: How::Fail { retryable: true, after_ms: Some(5_000) } };
+    let next = || Op::Settle { lease: 1, how: How::Fail { retryable: true, after_ms: Some(5_000) } };
+    let mut run = run(&[create(2), create(2), claim(), claim(), later(), next(), create(1)]);
+    let first = run.command(&claim()).expect("a claim is always possible");
+    assert!(matches!(run.run(&first), Ok(Ok(Answer::Job(..)))), "it is due and one is allowed");
+    run.finish(1).unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
+#[test]
+fn a_reached_cap_that_a_dozen_types_share_gives_no_job_of_any_and_its_room_to_any_of_them() {
+    let create = |kind| Op::Create { kind, key: None, cap: Some((0, 1)), budget: 2 };
+    let mut run = run(&(0..12).map(create).collect::<Vec<_>>());
+    let take = |run: &mut Run, kind: usize| {
+        let claim = Op::Claim { kind, worker: 0, batch: None, request: None, lease_s: 10 };
+        let command = run.command(&claim).expect("a claim is always possible");
+        run.run(&command).unwrap_or_else(|wrong| panic!("{wrong}"))
+    };
+    for first in 0..12 {
+        assert!(matches!(take(&mut run, first), Ok(Answer::Job(..))), "nothing is under lease");
+        (0..12).for_each(|kind| assert!(matches!(take(&mut run, kind), Ok(Answer::NoJob)), "one is under lease"));
+        run.check().unwrap_or_else(|wrong| panic!("{wrong}"));
+        let done = Op::Settle { lease: first, how: How::Complete(errand::job::Ending::Succeeded) };
+        run.step(&done).unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
+    run.finish(12).unwrap_or_else(|wrong| panic!("{wrong}"));
+}

@@ -68,7 +68,6 @@ const EXCUSED: &[(&str, &str)] = &[
     ("find_usable_key", "passes over keys that open nothing, once when a server starts"),
     ("list_all_counts", "gives a row for each type and status"),
     ("list_counts", "gives a row for each type and status"),
-    ("list_types_by_status", "gives a row for each type"),
     ("list_job_types", "gives a row for each type"),
     ("list_ended_since", "gives a row for each ending since a number, and is asked where there are at most 10 000"),
     ("renew_all_leases", "changes every job under lease, once after a restart of the host"),

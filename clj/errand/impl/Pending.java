@@ -1,6 +1,9 @@
 package errand.impl;
 
+import clojure.lang.IFn;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.Executor;
 
 /** One call under way. Cancelling it gives the call up. */
 public final class Pending extends CompletableFuture<byte[]> {
@@ -19,6 +22,22 @@ public final class Pending extends CompletableFuture<byte[]> {
     public boolean cancel(boolean mayInterruptIfRunning) {
         Native.forget(this);
         return super.cancel(mayInterruptIfRunning);
+    }
+
+    /** What {@code value} makes of the reply, completed on {@code executor}; cancelling it gives the call up. */
+    public CompletableFuture<Object> then(IFn value, Executor executor) {
+        CompletableFuture<Object> made = handleAsync((reply, failure) -> {
+            if (failure != null) {
+                throw new CompletionException(failure);
+            }
+            return value.invoke(reply);
+        }, executor);
+        made.whenComplete((result, failure) -> {
+            if (made.isCancelled()) {
+                cancel(false);
+            }
+        });
+        return made;
     }
 
     @Override

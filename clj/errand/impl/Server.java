@@ -1,6 +1,10 @@
 package errand.impl;
 
+import clojure.lang.IFn;
+import clojure.lang.Keyword;
 import java.io.Closeable;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
 
 /** A server that runs in this JVM. It does not know requests. */
 public final class Server implements Closeable {
@@ -20,9 +24,29 @@ public final class Server implements Closeable {
         this.engine = engine;
     }
 
-    /** A server that was started, and ends with its engine. */
-    public static Server of(long handle, String url, int port, String token, Engine engine) {
-        Server server = new Server(handle, url, port, token, engine);
+    /**
+     * Serves an engine, and ends with it. {@code value} gives the data of a reply, or throws its error. An interrupt
+     * ends the server that may still come.
+     */
+    public static Server serve(Engine engine, byte[] options, IFn value) throws InterruptedException, ExecutionException {
+        Pending pending = Native.serve(engine.handle, options);
+        try {
+            return started((Map<?, ?>) value.invoke(pending.get()), engine);
+        } catch (InterruptedException interrupt) {
+            pending.whenCompleteAsync((reply, failure) -> {
+                if (failure == null && reply[0] == 0) {
+                    started((Map<?, ?>) Codec.decode(reply, 1), engine).close();
+                }
+            });
+            throw interrupt;
+        }
+    }
+
+    private static Server started(Map<?, ?> reply, Engine engine) {
+        long handle = (Long) reply.get(Keyword.intern("server"));
+        String url = (String) reply.get(Keyword.intern("url"));
+        int port = ((Long) reply.get(Keyword.intern("port"))).intValue();
+        Server server = new Server(handle, url, port, (String) reply.get(Keyword.intern("token")), engine);
         engine.beforeClose(server, server::close);
         return server;
     }

@@ -4,34 +4,35 @@
 
   Private: nothing here is promised to callers."
   (:require [clojure.string :as str])
-  (:import [errand.impl Codec CodecException Encoder Engine Native OpenFiles OpenFiles$HeldElsewhere Pending Server]
+  (:import [errand.impl Codec CodecException Encoder Engine Events Native OpenFiles OpenFiles$HeldElsewhere Server]
            [java.io File IOException]
            [java.nio.file InvalidPathException Path Paths]
            [java.time Duration]
-           [java.lang System$Logger$Level]
            [java.util Map]
-           [java.util.concurrent CompletableFuture CompletionException Executor]
-           [java.util.function BiConsumer BiFunction Consumer]))
+           [java.util.concurrent CompletableFuture]))
 
 (set! *warn-on-reflection* true)
 
 ;; Errors
 
 (defn error
-  "An ExceptionInfo as every public function throws it. `details` are named facts."
-  ([code category message] (error code category message nil nil))
-  ([code category message path details]
+  "An ExceptionInfo as every public function throws it; its data has `more`, too."
+  ([code category message] (error code category message nil))
+  ([code category message more]
    (ex-info message
-            (cond-> {:errand/code code
-                     :errand/retry? false
-                     :cognitect.anomalies/category (keyword "cognitect.anomalies" category)}
-              (seq path) (assoc :errand/path path)
-              details (into (map (fn [[k v]] [(keyword "errand" (name k)) v])) details)))))
+            (merge {:errand/code code
+                    :errand/retry? false
+                    :cognitect.anomalies/category (keyword "cognitect.anomalies" category)}
+                   more))))
+
+(defn- at [path]
+  (when (seq path)
+    {:errand/path path}))
 
 (defn invalid
   "An :invalid-argument error with the path of the offending place."
   ([message] (invalid message nil))
-  ([message path] (error :invalid-argument "incorrect" message path nil)))
+  ([message path] (error :invalid-argument "incorrect" message (at path))))
 
 (defn shown
   "A caller's value as an error shows it: the beginning of it, and of a collection only what it is, since it may be
@@ -45,9 +46,11 @@
     :else (let [text (pr-str x)]
             (if (< 80 (count text)) (str (subs text 0 80) "…") text))))
 
-(defn- reply-error [{:keys [code message retry? category path details]}]
-  (-> (error (keyword code) category message path details)
-      (as-> e (ex-info (ex-message e) (assoc (ex-data e) :errand/retry? retry?)))))
+(defn- reply-error [reply]
+  (error (keyword (:code reply)) (:category reply) (:message reply)
+         (merge {:errand/retry? (:retry? reply)}
+                (at (:path reply))
+                (update-keys (:details reply) #(keyword "errand" (name %))))))
 
 (def ^:private path-shown
   "Steps of a path that a message shows; ex-data has them all." 8)
@@ -70,7 +73,7 @@
         message (cond->> text
                   (seq before) (str (place before) " "))]
     (if (= "too-large" (.kind e))
-      (error :payload-too-large "incorrect" message path nil)
+      (error :payload-too-large "incorrect" message (at path))
       (invalid message path))))
 
 (defn- value
@@ -181,18 +184,11 @@
   (or (get @indexes command)
       (throw (invalid (str "command \"" command "\" is unknown")))))
 
-(defn- start-call ^Pending [engine command args]
-  (Native/begin (.handle (engine! engine)) (int (index-of command)) (lend args "arguments")))
-
 (defn call
   "Runs a command and gives its data. Throws what the command says no with, and InterruptedException."
   [engine command args]
   (let [index (int (index-of command))]
     (value (Native/await (Native/ask (.handle (engine! engine)) index (lend args "arguments"))))))
-
-(defn- start-step ^Pending [engine step-id config]
-  (usable!)
-  (Native/beginStep (.handle (engine! engine)) (encode-id step-id) (lend config "step config")))
 
 (defn step
   "Runs a step of a flow and gives the job or batch map."
@@ -200,61 +196,22 @@
   (usable!)
   (value (Native/await (Native/askStep (.handle (engine! engine)) (encode-id step-id) (lend config "step config")))))
 
-(defn- future-of
-  "A future of the reply's value, completed on `executor`; cancelling it gives the call up."
-  ^CompletableFuture [^Pending pending ^Executor executor]
-  (let [decoded (.handleAsync pending
-                              (reify BiFunction
-                                (apply [_ reply failure]
-                                  (if failure
-                                    (throw (CompletionException. ^Throwable failure))
-                                    (value reply))))
-                              executor)]
-    (.whenComplete decoded
-                   (reify BiConsumer
-                     (accept [_ _ failure]
-                       (when (.isCancelled decoded)
-                         (.cancel pending false)))))
-    decoded))
-
 (defn call-async
   "As `call`, as a CompletableFuture that is completed on `executor`. Bad arguments throw at once."
   ^CompletableFuture [engine command args executor]
-  (future-of (start-call engine command args) executor))
+  (let [index (int (index-of command))]
+    (.then (Native/begin (.handle (engine! engine)) index (lend args "arguments")) value executor)))
 
 (defn step-async
   "As `step`, as a CompletableFuture that is completed on `executor`."
   ^CompletableFuture [engine step-id config executor]
-  (future-of (start-step engine step-id config) executor))
+  (usable!)
+  (.then (Native/beginStep (.handle (engine! engine)) (encode-id step-id) (lend config "step config")) value executor))
 
 ;; Engines
 
 (defmethod print-method Engine [engine ^java.io.Writer out]
   (.write out (str engine)))
-
-(defn- log-event
-  "Tells System.Logger \"errand\": a panic as an error, other trouble as a warning, the rest as debug."
-  [{:keys [event message] :as all}]
-  (let [logger (System/getLogger "errand")
-        level (cond
-                (= "panic" event) System$Logger$Level/ERROR
-                (str/ends-with? (str event) "-failed") System$Logger$Level/WARNING
-                :else System$Logger$Level/DEBUG)]
-    (when (.isLoggable logger level)
-      (.log logger ^System$Logger$Level level (str event ": " message (when-let [at (:at all)] (str " at " at)))))))
-
-(defn- listener
-  "Tells the log and `on-event` of background events; what `on-event` throws is logged."
-  ^Consumer [on-event]
-  (reify Consumer
-    (accept [_ reply]
-      (let [event (Codec/decode ^bytes reply 1)]
-        (log-event event)
-        (when on-event
-          (try (on-event event)
-               (catch Throwable t
-                 (.log (System/getLogger "errand") System$Logger$Level/WARNING
-                       "the :on-event function failed" t))))))))
 
 (defn- absolute ^Path [path]
   (try
@@ -272,38 +229,6 @@
   [place]
   (and (string? place) (boolean (re-find #"(?i)^https?://" place))))
 
-(defn- register ^OpenFiles [^Path path]
-  (try (OpenFiles/register path)
-       (catch OpenFiles$HeldElsewhere e
-         (throw (error :refused "conflict" (ex-message e))))
-       (catch IOException e
-         (throw (error :unavailable "unavailable" (str "database \"" path "\" cannot be looked at: " e))))))
-
-(defn- opened
-  "The engine of an `open` reply; the file is registered by what it is, now that it exists."
-  ^Engine [{:keys [handle place workspace]} ^Pending pending ^OpenFiles files]
-  (try (when files
-         (.opened files))
-       (Engine. handle place workspace (.ticket pending) files)
-       (catch Throwable t
-         (Native/close handle)
-         (throw (if (instance? OpenFiles$HeldElsewhere t)
-                  (error :refused "conflict" (ex-message t))
-                  t)))))
-
-(defn- abandon
-  "Closes the engine that an interrupted `open` may still give."
-  [^Pending pending ^OpenFiles files]
-  (.whenCompleteAsync pending
-                      (reify BiConsumer
-                        (accept [_ reply _]
-                          (try (when (zero? (aget ^bytes reply 0))
-                                 (Native/close (:handle (Codec/decode ^bytes reply 1))))
-                               (finally
-                                 (Native/unlisten (.ticket pending))
-                                 (when files
-                                   (.release files))))))))
-
 (defn- named-functions
   "Options in which a symbol stands for each function, so that the engine tells what is wrong with its key."
   [options]
@@ -314,32 +239,21 @@
   errand.core/open."
   ^Engine [place options]
   (usable!)
-  (Native/log (listener nil))
+  (Native/log (Events. nil))
   (when-not (map? options)
     (throw (invalid (str "options are " (shown options) "; allowed: a map"))))
   (let [place (if (url? place) place (absolute place))
         on-event (:on-event options)
         _ (when-not (or (nil? on-event) (ifn? on-event))
             (throw (invalid (str ":on-event is " (shown on-event) "; allowed: a function of one map") [:on-event])))
-        args (encode (assoc (named-functions (dissoc options :on-event)) :path (str place)) "options")
-        ;; Only a database is a file that another copy of the library may hold.
-        files (when (instance? Path place)
-                (register place))
-        release! (fn [] (when files
-                          (.release ^OpenFiles files)))
-        ^Pending pending (try (Native/open args (listener on-event))
-                              (catch Throwable t
-                                (release!)
-                                (throw t)))
-        reply (try (.get pending)
-                   (catch InterruptedException e
-                     (abandon pending files)
-                     (throw e)))]
-    (try (opened (value reply) pending files)
-         (catch Throwable t
-           (Native/unlisten (.ticket pending))
-           (release!)
-           (throw t)))))
+        args (encode (assoc (named-functions (dissoc options :on-event)) :path (str place)) "options")]
+    (try
+      ;; Only a database is a file that another copy of the library may hold.
+      (Engine/open args (when (instance? Path place) place) on-event value)
+      (catch OpenFiles$HeldElsewhere e
+        (throw (error :refused "conflict" (ex-message e))))
+      (catch IOException e
+        (throw (error :unavailable "unavailable" (str "database \"" place "\" cannot be looked at: " e)))))))
 
 ;; Servers
 
@@ -350,16 +264,4 @@
   "Serves an engine over HTTP. `options` are those of errand.core/serve!."
   ^Server [engine options]
   (usable!)
-  (let [engine (engine! engine)
-        ^Pending pending (Native/serve (.handle engine) (encode options "options"))
-        started (fn [reply]
-                  (let [{:keys [server url port token]} (value reply)]
-                    (Server/of server url port token engine)))]
-    (try (started (.get pending))
-         (catch InterruptedException e
-           (.whenCompleteAsync pending
-                               (reify BiConsumer
-                                 (accept [_ reply _]
-                                   (when (zero? (aget ^bytes reply 0))
-                                     (.close ^Server (started reply))))))
-           (throw e)))))
+  (Server/serve (engine! engine) (encode options "options") value))

@@ -42,6 +42,10 @@ DELETE FROM fanout WHERE workspace_id = $1 AND name = $2 AND used = 0;
 -- A job that is under a cap, ended or not.
 SELECT seq FROM job WHERE fanout_id = $1 LIMIT 1;
 
+-- name: find_fanout_under
+-- A type that shares a cap.
+SELECT fanout_id FROM fanout WHERE workspace_id = $1 AND name >= $2 AND name < $3 LIMIT 1;
+
 -- name: delete_fanout
 -- Removes a cap that nothing is under.
 DELETE FROM fanout WHERE fanout_id = $1 AND used = 0;

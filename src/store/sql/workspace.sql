@@ -30,9 +30,17 @@ ON CONFLICT (workspace_id, job_type, status) DO UPDATE SET jobs = jobs + exclude
 -- Reads a cap.
 SELECT fanout_id, cap, used, name FROM fanout WHERE fanout_id = $1;
 
--- name: list_fanouts
--- Reads the rows of a cap that several types share.
-SELECT fanout_id, cap, used, name FROM fanout WHERE workspace_id = $1 AND name >= $2 AND name < $3;
+-- name: get_fanout_by_name
+-- Reads a cap.
+SELECT fanout_id, cap, used, name FROM fanout WHERE workspace_id = $1 AND name = $2;
+
+-- name: list_fanouts_without_places
+-- Of the types that share a cap, those whose queued jobs may have no place.
+SELECT fanout_id, cap, used, name FROM fanout WHERE workspace_id = $1 AND name >= $2 AND name < $3 AND cap = 0;
+
+-- name: list_fanouts_with_places
+-- Of the types that share a cap, those of whose queued jobs some have a place.
+SELECT fanout_id, cap, used, name FROM fanout WHERE workspace_id = $1 AND name >= $2 AND name < $3 AND used > 0 LIMIT $4;
 
 -- name: insert_fanout
 -- Stores a cap with nothing under it.

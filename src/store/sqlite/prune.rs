@@ -1,6 +1,6 @@
 //! A connection's removal of what is old: statements in, rows out.
 
-use super::session::Session;
+use super::session::{Session, under};
 use super::statements::Statements;
 use crate::store::{Batch, Job, PruneRows, PruneTx, ResourceRows, ResourceTx, Result, Tx, sql};
 use rusqlite::params;
@@ -33,6 +33,11 @@ impl<S: Statements> PruneRows for Session<S> {
 
     fn has_jobs_under(&mut self, fanout_id: i64) -> Result<bool> {
         Ok(self.one(sql::FIND_JOB_UNDER, [fanout_id], |_| Ok(()))?.is_some())
+    }
+
+    fn has_fanouts_under(&mut self, workspace: &str, name: &str) -> Result<bool> {
+        let (first, end) = under(name);
+        Ok(self.one(sql::FIND_FANOUT_UNDER, [workspace, &first, &end], |_| Ok(()))?.is_some())
     }
 }
 

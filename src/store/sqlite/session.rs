@@ -233,9 +233,18 @@ impl<S: Statements> Rows for Session<S> {
         self.one(sql::GET_FANOUT, [fanout_id], fanout)
     }
 
-    fn fanouts(&mut self, workspace: &str, name: &str) -> Result<Vec<Fanout>> {
-        // What comes right after a space in the order of bytes ends those that go on with one.
-        self.all(sql::LIST_FANOUTS, [workspace, name, &format!("{name}!")], fanout)
+    fn fanout_by_name(&mut self, workspace: &str, name: &str) -> Result<Option<Fanout>> {
+        self.one(sql::GET_FANOUT_BY_NAME, [workspace, name], fanout)
+    }
+
+    fn fanouts_without_places(&mut self, workspace: &str, name: &str) -> Result<Vec<Fanout>> {
+        let (first, end) = under(name);
+        self.all(sql::LIST_FANOUTS_WITHOUT_PLACES, [workspace, &first, &end], fanout)
+    }
+
+    fn fanouts_with_places(&mut self, workspace: &str, name: &str, limit: i64) -> Result<Vec<Fanout>> {
+        let (first, end) = under(name);
+        self.all(sql::LIST_FANOUTS_WITH_PLACES, params![workspace, first, end, limit], fanout)
     }
 
     fn next_held(&mut self, fanout_id: i64) -> Result<Option<i64>> {
@@ -661,6 +670,12 @@ fn batch(row: &Row) -> rusqlite::Result<Batch> {
 
 pub(super) fn count(row: &Row) -> rusqlite::Result<Count> {
     Ok(Count { job_type: row.get(0)?, status: status(row, 1)?, jobs: row.get(2)? })
+}
+
+/// Where the names begin and end that go on after `name` and a space: with what comes right after a space in the order
+/// of bytes.
+pub(super) fn under(name: &str) -> (String, String) {
+    (format!("{name} "), format!("{name}!"))
 }
 
 fn fanout(row: &Row) -> rusqlite::Result<Fanout> {

@@ -97,14 +97,15 @@ SELECT 'fanout', g.fanout_id, g.used, s.active FROM fanout g JOIN summed s ON s.
 WHERE g.used <> s.active;
 
 -- name: fanout_share
--- Each of those types has the places that are left, and knows how many it uses.
+-- Each of those types has a place where any is left, and knows how many it uses.
 WITH counted AS MATERIALIZED (
   SELECT fanout_id, count(*) AS used FROM job
   WHERE fanout_id IS NOT NULL AND status = 'queued' AND NOT held GROUP BY fanout_id)
-SELECT 'fanout', t.fanout_id, t.used || ' of ' || t.cap, coalesce(c.used, 0) || ' of ' || max(0, g.cap - g.used)
+SELECT 'fanout', t.fanout_id, t.used || ' of ' || t.cap, coalesce(c.used, 0) || ' of no fewer'
+  || iif(g.used < g.cap, ', at least 1', '')
 FROM fanout g JOIN fanout t ON t.workspace_id = g.workspace_id AND t.name > g.name || ' ' AND t.name < g.name || '!'
 LEFT JOIN counted c ON c.fanout_id = t.fanout_id
-WHERE g.name LIKE 'steps %"' AND (t.used <> coalesce(c.used, 0) OR t.cap <> max(0, g.cap - g.used) OR t.used > t.cap);
+WHERE g.name LIKE 'steps %"' AND (t.used <> coalesce(c.used, 0) OR t.used > t.cap OR (t.cap = 0 AND g.used < g.cap));
 
 -- name: fanout_room
 -- No job waits for a place while there is room.
