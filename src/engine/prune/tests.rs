@@ -11,8 +11,8 @@ fn one_step_lets_go_of_so_many_resources_whether_of_one_job_or_of_many() {
     let store = Sqlite::open(&folder.path().join("jobs.db"), options).expect("it opens");
     let mut tx = store.writer().expect("a writer");
     tx.begin(Patience::Full).expect("a transaction");
-    let (mut last_ended, now) = (None, Now { wall_ms: 1, store_ms: 1 });
-    let mut work = Work { tx: &mut *tx, now, ids: &RandomIds, news: Default::default(), last_ended: &mut last_ended };
+    let (mut seen, now) = (Default::default(), Now { wall_ms: 1, store_ms: 1 });
+    let mut work = Work { tx: &mut *tx, now, ids: &RandomIds, news: Default::default(), seen: &mut seen };
     let submit = Submit { workspace: "w".into(), job_type: "t".into(), ..Submit::default() };
     let (jobs, each) = (4, STEP_RESOURCES as i64 / 2);
     for _ in 0..jobs {
