@@ -43,7 +43,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("notify", &["store/sqlite/wake.rs"]),
     ("num_bigint", &["value/"]),
     ("num_integer", &["value/"]),
-    ("object_store", &["resource/blobs.rs", "resource/bucket.rs"]),
+    ("object_store", &["resource/blobs", "resource/bucket.rs"]),
     ("prometheus", &["http/metrics.rs"]),
     ("reqwest", &["http/client"]),
     // The help only asks for its version.
@@ -55,12 +55,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("strsim", &["api/"]),
     ("subtle", &["engine/access.rs"]),
     ("thiserror", &[""]),
-    ("tokio", &["resource/blobs.rs", "http/", "worker/"]),
+    ("tokio", &["resource/blobs", "http/", "worker/"]),
     ("tokio_rustls", &["http/"]),
     ("tower_http", &["http/"]),
     ("tracing", &["cli/serve.rs", "http/", "jvm/servers.rs"]),
     ("tracing_subscriber", &["cli/serve.rs", "jvm/servers.rs"]),
-    ("uuid", &["resource/blobs.rs", "engine/", "http/", "value/", "worker/"]),
+    ("uuid", &["resource/blobs", "engine/", "http/", "value/", "worker/"]),
 ];
 
 /// Files that may hold unsafe code.

@@ -1,9 +1,9 @@
 //! Asking, and sleeping on the caller's own thread until the reply is there.
 //! It does not know commands.
 
-use super::args::shown;
 use super::command::command;
 use super::error::{Code, Error};
+use super::shown::shown;
 use super::{Answer, Call, Client, Names, Reply};
 use crate::value::Value;
 use std::sync::{Arc, Mutex, PoisonError};

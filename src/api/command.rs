@@ -1,10 +1,16 @@
 //! The table of commands: name, what it does, fields. Every surface reads it; none repeats it.
-//! It does not run them: `run.rs` does.
+//! It does not run them: `host.rs` does, as each row says.
 
 use super::access::{SCOPES, Scope};
-use super::accounts;
-use super::resources;
-use super::run::{self, Run};
+use super::field::{
+    ACCOUNT_ID, ARTIFACTS, BACKOFF, BATCH_ID, CHECKS, CURSOR, DETAILS, DETAILS_FIELD, FANOUT_MAX, FANOUT_STEP_ID,
+    Field, IDEMPOTENCY_KEY, INTERVAL, JOB_ID, JOB_TYPE, KEEP, KEY, Kind, LABEL, LEASE_DURATION, LIMIT, MAX_ATTEMPTS,
+    MESSAGE, METADATA, METRICS, NAME, PARENT_STEP_ID, PAYLOAD, REASON, ROOT_WORKFLOW_ID, SHOWN, TIMEOUT, TOKEN, URI,
+    WAIT, may, need,
+};
+use super::run::{Run, plainly};
+use super::{accounts, jobs, resources};
+use crate::engine::Class;
 use crate::job::limits;
 
 /// One command.
@@ -17,67 +23,6 @@ pub struct Command {
     /// What a key needs for it.
     pub scope: Scope,
     pub run: Run,
-}
-
-/// One argument of a command.
-#[derive(Debug)]
-pub struct Field {
-    /// The kebab-case name, as in Clojure; the other names follow from it.
-    pub name: &'static str,
-    pub kind: Kind,
-    pub required: bool,
-    pub doc: &'static str,
-}
-
-/// What a field holds, with its bounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// Text of 1 to so many bytes.
-    Text(usize),
-    /// Text of 0 to so many bytes.
-    Message(usize),
-    /// 1 to 128 characters of `A-Z a-z 0-9 . _ : / -`.
-    JobType,
-    /// A whole number within the bounds.
-    Int(i64, i64),
-    /// Whole milliseconds or a duration such as "10s", within the bounds in milliseconds.
-    Millis(i64, i64),
-    Bool,
-    /// One of these words, as text or a keyword.
-    Word(&'static [&'static str]),
-    /// The caller's own data, of at most so many bytes of EDN text.
-    Open(usize),
-    /// A map with at most so many entries, each name and value text of at most `limits::KEY_MAX` bytes.
-    Labels(usize),
-    /// `{:payload :metadata :max-attempts}` maps, 1 to `limits::BATCH_JOBS_MAX` of them.
-    Jobs,
-    /// Some of these words.
-    Words(&'static [&'static str]),
-    /// Job types.
-    JobTypes,
-    /// An instant, or its RFC 3339 text.
-    Instant,
-    /// Maps of artifacts, at most `limits::ARTIFACTS_MAX`, or a lone one.
-    Artifacts,
-    /// Names of fields, at most so many, or a lone one.
-    Names(usize),
-    /// Maps, 1 to `limits::TABLE_CALL_ROWS_MAX` of them, of at most so many bytes of EDN text together.
-    Rows(usize),
-    /// A map of job types to durations.
-    Keeps,
-    /// How the delay between scheduled checks grows: `:constant`, or `{:type … :factor … :max …}`.
-    Backoff,
-}
-
-/// How a caller spells names: in the arguments that it gives and in the errors that it gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// `:job-type`
-    Clojure,
-    /// `jobType`
-    Json,
-    /// `--job-type`
-    Flag,
 }
 
 impl Command {
@@ -106,65 +51,9 @@ pub fn command(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
-const fn need(name: &'static str, kind: Kind, doc: &'static str) -> Field {
-    Field { name, kind, required: true, doc }
-}
-
-const fn may(name: &'static str, kind: Kind, doc: &'static str) -> Field {
-    Field { name, kind, required: false, doc }
-}
-
-pub const JOB_STATUSES: &[&str] =
+const JOB_STATUSES: &[&str] =
     &["queued", "leased", "started", "running", "succeeded", "no_changes", "failed", "cancelled", "timed_out"];
-pub const BATCH_STATUSES: &[&str] = &["queued", "running", "completed", "failed", "partially_failed", "cancelled"];
-
-const KEY: Kind = Kind::Text(limits::KEY_MAX);
-const NAME: Kind = Kind::Text(limits::NAME_MAX);
-const MESSAGE: Kind = Kind::Message(limits::MESSAGE_MAX);
-const DETAILS: Kind = Kind::Open(limits::DETAILS_MAX);
-const LEASE: Kind = Kind::Millis(limits::LEASE_MIN_MS, limits::LEASE_MAX_MS);
-const WAIT: Kind = Kind::Millis(0, limits::WAIT_MAX_MS);
-const KEEP: Kind = Kind::Millis(1, limits::RETENTION_MAX_MS);
-const POSITIVE_WAIT: Kind = Kind::Millis(1, limits::WAIT_MAX_MS);
-
-const JOB_TYPE: Field = need("job-type", Kind::JobType, "which workers may take it");
-const JOB_ID: Field = need("job-id", KEY, "the job");
-const BATCH_ID: Field = need("batch-id", KEY, "the batch");
-const ACCOUNT_ID: Field = need("service-account-id", KEY, "the service account");
-const TOKEN: Field = need("lease-token", KEY, "the secret that the claim gave; any other is lease-lost");
-const PAYLOAD: Field = may("payload", Kind::Open(limits::PAYLOAD_MAX), "what the worker is to work on; {} when absent");
-const METADATA: Field = may("metadata", Kind::Open(limits::METADATA_MAX), "the caller's own notes");
-const MAX_ATTEMPTS: Field = may(
-    "max-attempts",
-    Kind::Int(1, limits::ATTEMPTS_MAX),
-    "how many lost leases and retryable failures the job may use up; 3 when absent",
-);
-const IDEMPOTENCY_KEY: Field =
-    may("idempotency-key", KEY, "unique in the workspace: the same key gives the same submission back");
-const ROOT_WORKFLOW_ID: Field = may("root-workflow-id", KEY, "the workflow that this belongs to");
-const PARENT_STEP_ID: Field = may("parent-step-id", KEY, "the step that submitted it");
-const FANOUT_STEP_ID: Field = may("fanout-parent-step-id", KEY, "the step whose jobs share a cap");
-const FANOUT_MAX: Field = may(
-    "fanout-max-concurrency",
-    Kind::Int(1, limits::FANOUT_MAX),
-    "cap on jobs under lease at once within the batch, or within (root workflow, fan-out step)",
-);
-const LEASE_DURATION: Field = may("lease-duration", LEASE, "how long the lease lasts; 2m when absent");
-const LABEL: Field = need("label", KEY, "what the artifact is called; one of the same kind and label is replaced");
-const URI: Field = need("uri", Kind::Text(2 * limits::KEY_MAX), "the resource: res://v1/ws/…");
-const DETAILS_FIELD: Field = may("details", DETAILS, "the worker's own facts");
-const METRICS: Field = may("metrics", DETAILS, "numbers by name");
-const ARTIFACTS: Field = may("artifacts", Kind::Artifacts, "what was produced: maps with a kind and a label");
-const REASON: Field = may("reason", MESSAGE, "why, for people");
-const LIMIT: Field = may("limit", Kind::Int(1, limits::LIST_MAX), "how many at most; 50 when absent");
-const CURSOR: Field = may("cursor", KEY, "next-cursor of the page before");
-const SHOWN: Field =
-    may("limit", Kind::Int(1, limits::BATCH_SHOWN_MAX), "how many of the batch's jobs at most; 100 when absent");
-const TIMEOUT: Field = may("timeout-ms", WAIT, "how long to wait at most; 5m when absent and no max-attempts is given");
-const INTERVAL: Field = may("interval", POSITIVE_WAIT, "delay between scheduled checks; 1s when absent");
-const CHECKS: Field = may("max-attempts", Kind::Int(1, limits::CHECKS_MAX), "how many scheduled checks at most");
-const BACKOFF: Field =
-    may("backoff", Kind::Backoff, "how the delay between scheduled checks grows; constant when absent");
+const BATCH_STATUSES: &[&str] = &["queued", "running", "completed", "failed", "partially_failed", "cancelled"];
 
 /// Every command, in the order of the documentation.
 pub static COMMANDS: &[Command] = &[
@@ -183,7 +72,7 @@ pub static COMMANDS: &[Command] = &[
             FANOUT_MAX,
         ],
         scope: Scope::JobsSubmit,
-        run: Run::Write(run::Class::Bulk, run::create),
+        run: Run::Write(Class::Bulk, jobs::create),
     },
     Command {
         name: "jobs.list",
@@ -197,14 +86,14 @@ pub static COMMANDS: &[Command] = &[
             CURSOR,
         ],
         scope: Scope::JobsRead,
-        run: Run::Read(run::list),
+        run: Run::Read(jobs::list),
     },
     Command {
         name: "jobs.get",
         doc: "Reads the latest state of one job.",
         fields: &[JOB_ID],
         scope: Scope::JobsRead,
-        run: Run::Read(run::get),
+        run: Run::Read(jobs::get),
     },
     Command {
         name: "jobs.claim",
@@ -219,14 +108,14 @@ pub static COMMANDS: &[Command] = &[
             may("wait-ms", WAIT, "how long to wait for a job; not at all when absent"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Claim(run::claim),
+        run: Run::Claim(jobs::claim),
     },
     Command {
         name: "jobs.heartbeat",
         doc: "Extends the lease and tells the worker to go on, to cancel or to drain.",
         fields: &[JOB_ID, TOKEN, LEASE_DURATION],
         scope: Scope::JobsWorker,
-        run: Run::Renew(run::Class::Urgent, run::heartbeat),
+        run: Run::Renew(Class::Urgent, jobs::heartbeat),
     },
     Command {
         name: "jobs.progress",
@@ -241,7 +130,7 @@ pub static COMMANDS: &[Command] = &[
             ARTIFACTS,
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, run::progress),
+        run: Run::Write(Class::Urgent, jobs::progress),
     },
     Command {
         name: "jobs.complete",
@@ -257,7 +146,7 @@ pub static COMMANDS: &[Command] = &[
             may("worker-info", DETAILS, "what did it, and where"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, run::complete),
+        run: Run::Write(Class::Urgent, jobs::complete),
     },
     Command {
         name: "jobs.fail",
@@ -273,42 +162,42 @@ pub static COMMANDS: &[Command] = &[
             may("retry-after-ms", WAIT, "delay of the next attempt; grows from 1s to 5m when absent"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, run::fail),
+        run: Run::Write(Class::Urgent, jobs::fail),
     },
     Command {
         name: "jobs.release",
         doc: "Gives the job back unfinished, at no cost to its attempts.",
         fields: &[JOB_ID, TOKEN, REASON],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, run::release),
+        run: Run::Write(Class::Urgent, jobs::release),
     },
     Command {
         name: "jobs.cancel",
         doc: "Cancels a queued job, or asks the worker of an active one to stop.",
         fields: &[JOB_ID, REASON],
         scope: Scope::JobsManage,
-        run: Run::Write(run::Class::Urgent, run::cancel),
+        run: Run::Write(Class::Urgent, jobs::cancel),
     },
     Command {
         name: "jobs.retry",
         doc: "Queues a failed, timed out or cancelled job again.",
         fields: &[JOB_ID],
         scope: Scope::JobsManage,
-        run: Run::Write(run::Class::Urgent, run::retry),
+        run: Run::Write(Class::Urgent, jobs::retry),
     },
     Command {
         name: "jobs.await",
         doc: "Waits until the job is terminal or the wait's bound is reached, and gives its state and which it was.",
         fields: &[JOB_ID, TIMEOUT, INTERVAL, CHECKS, BACKOFF],
         scope: Scope::JobsRead,
-        run: Run::Await(run::await_job),
+        run: Run::Await(jobs::await_job),
     },
     Command {
         name: "jobs.stats",
         doc: "Counts the jobs of the workspace by type and status.",
         fields: &[may("job-type", Kind::JobType, "only this type")],
         scope: Scope::JobsRead,
-        run: Run::Read(run::stats),
+        run: Run::Read(jobs::stats),
     },
     Command {
         name: "jobs.batches.create",
@@ -325,14 +214,14 @@ pub static COMMANDS: &[Command] = &[
             FANOUT_MAX,
         ],
         scope: Scope::JobsSubmit,
-        run: Run::Write(run::Class::Bulk, run::create_batch),
+        run: Run::Write(Class::Bulk, jobs::create_batch),
     },
     Command {
         name: "jobs.batches.get",
         doc: "Reads the latest state of one batch and its first jobs.",
         fields: &[BATCH_ID, SHOWN, may("include-jobs?", Kind::Bool, "whether to give its jobs; true when absent")],
         scope: Scope::JobsRead,
-        run: Run::Read(run::get_batch),
+        run: Run::Read(jobs::get_batch),
     },
     Command {
         name: "jobs.batches.await",
@@ -347,14 +236,14 @@ pub static COMMANDS: &[Command] = &[
             may("include-jobs?", Kind::Bool, "whether to give its jobs; false when absent"),
         ],
         scope: Scope::JobsRead,
-        run: Run::Await(run::await_batch),
+        run: Run::Await(jobs::await_batch),
     },
     Command {
         name: "jobs.batches.cancel",
         doc: "Cancels the queued jobs of a batch and asks the workers of its active ones to stop.",
         fields: &[BATCH_ID, REASON],
         scope: Scope::JobsManage,
-        run: Run::Write(run::Class::Bulk, run::cancel_batch),
+        run: Run::Write(Class::Bulk, jobs::cancel_batch),
     },
     Command {
         name: "jobs.batches.list",
@@ -366,7 +255,7 @@ pub static COMMANDS: &[Command] = &[
             CURSOR,
         ],
         scope: Scope::JobsRead,
-        run: Run::Read(run::list_batches),
+        run: Run::Read(jobs::list_batches),
     },
     Command {
         name: "jobs.prune",
@@ -386,7 +275,7 @@ pub static COMMANDS: &[Command] = &[
             may("by-type", Kind::Keeps, "job types with times of their own, instead of those before"),
         ],
         scope: Scope::JobsManage,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::retention)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, resources::retention)),
     },
     Command {
         name: "jobs.attach_kv",
@@ -402,7 +291,7 @@ pub static COMMANDS: &[Command] = &[
             may("ttl-seconds", Kind::Int(1, limits::TTL_MAX_S), "after so many seconds it is not found any more"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::attach_kv)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, resources::attach_kv)),
     },
     Command {
         name: "jobs.attach_table",
@@ -429,7 +318,7 @@ pub static COMMANDS: &[Command] = &[
             may("content-type", NAME, "application/vnd.breyta.table+json when absent"),
         ],
         scope: Scope::JobsWorker,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::attach_table)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, resources::attach_table)),
     },
     Command {
         name: "resources.get",
@@ -481,7 +370,7 @@ pub static COMMANDS: &[Command] = &[
         doc: "Removes a resource; artifacts that name it stay.",
         fields: &[URI],
         scope: Scope::ResourcesWrite,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, resources::delete)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, resources::delete)),
     },
     Command {
         name: "service_accounts.create",
@@ -493,7 +382,7 @@ pub static COMMANDS: &[Command] = &[
             METADATA,
         ],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::create)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, accounts::create)),
     },
     Command {
         name: "service_accounts.list",
@@ -521,7 +410,7 @@ pub static COMMANDS: &[Command] = &[
             METADATA,
         ],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::update)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, accounts::update)),
     },
     Command {
         name: "service_accounts.keys.create",
@@ -533,7 +422,7 @@ pub static COMMANDS: &[Command] = &[
             METADATA,
         ],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::create_key)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, accounts::create_key)),
     },
     Command {
         name: "service_accounts.keys.list",
@@ -547,6 +436,6 @@ pub static COMMANDS: &[Command] = &[
         doc: "Revokes a key for good, at once.",
         fields: &[need("key-id", KEY, "the key"), may("service-account-id", KEY, "the service account that it is of")],
         scope: Scope::WorkspaceFull,
-        run: Run::Write(run::Class::Urgent, |workspace, args| run::plainly(workspace, args, accounts::revoke_key)),
+        run: Run::Write(Class::Urgent, |workspace, args| plainly(workspace, args, accounts::revoke_key)),
     },
 ];

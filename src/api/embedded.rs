@@ -2,8 +2,8 @@
 //! It does not open stores: `opened.rs` does; nor run commands: `host.rs` does.
 
 use super::access::Caller;
-use super::command::Kind;
 use super::error::Error;
+use super::field::Kind;
 use super::files::Files;
 use super::host::Host;
 use super::opened::open_host;

@@ -1,9 +1,9 @@
 //! Errors as every surface shows them: one table of codes with their HTTP status, exit status and advice to retry.
 //! It does not decide who is told what.
 
-use super::args::{clipped, spelled};
-use super::command::Names;
 use super::crash::masked;
+use super::shown::clipped;
+use super::spelling::{Names, spelled};
 use crate::engine;
 use crate::job::Refusal;
 use crate::store;

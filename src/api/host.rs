@@ -2,11 +2,12 @@
 //! It does not know surfaces, nor what a command does.
 
 use super::access::{Allow, Caller, Scope};
-use super::args::{Args, Place, spell_key};
+use super::args::{Args, Place};
 use super::error::{Code, Error};
 use super::files::LocalFiles;
 use super::operation::Operation;
 use super::run::{ClaimAs, Made, Reading, Run, claim_data, give_back};
+use super::spelling::spell_key;
 use super::{Answer, Call, Done, Pending, Reply};
 use crate::engine::{self, Bound, End, Engine, Ticket, Used, Waited, Work};
 use crate::job::limits;

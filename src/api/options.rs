@@ -2,8 +2,9 @@
 
 use super::OpenOptions;
 use super::args::{Arg, Place, check, unknown_key};
-use super::command::{Kind, Names};
 use super::error::Error;
+use super::field::Kind;
+use super::spelling::Names;
 use crate::job::limits;
 use crate::value::Value;
 

@@ -1,8 +1,11 @@
 //! The six ops of `flow/step :job`: which command each runs, which keys it takes, how its reply is given back.
 
-use super::args::{Arg, Place, check, shown, unknown_key};
-use super::command::{Kind, Names, command};
+use super::args::{Arg, Place, check, unknown_key};
+use super::command::command;
 use super::error::{Code, Error};
+use super::field::Kind;
+use super::shown::shown;
+use super::spelling::Names;
 use super::waiting::Waiting;
 use super::{Answer, Call, Client, Done, Reply};
 use crate::job::limits;

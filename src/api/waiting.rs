@@ -1,8 +1,8 @@
 //! Where jobs are, and that a wait was over too early, in words: the same ones on every surface.
 //! It does not wait.
 
-use super::args::duration_text;
 use super::checked::{Waits, checked};
+use super::duration::duration_text;
 use super::error::{Code, Error};
 use super::{Call, Client, Place, Reply};
 use crate::value::Value;

@@ -14,6 +14,7 @@ mod people;
 mod place;
 mod serve;
 mod source;
+mod verb;
 mod verbs;
 mod wait;
 mod worker;
@@ -54,7 +55,7 @@ fn tell_panic(panic: &PanicHookInfo) {
 pub fn check(argv: impl IntoIterator<Item = OsString>) -> Result<(), String> {
     let matches = whole().try_get_matches_from(argv).map_err(|error| usage_problem(&error.render().to_string()))?;
     match leaf(&matches) {
-        Leaf::Verb(verb, matches) => verbs::check(verb, matches).map_err(|error| error.message),
+        Leaf::Verb(verb, matches) => verb::check(verb, matches).map_err(|error| error.message),
         _ => Ok(()),
     }
 }
@@ -110,7 +111,7 @@ fn run(matches: &ArgMatches) -> u8 {
     }
     let ended = match leaf {
         Leaf::Completions(matches) => help::print_completions(matches, whole()),
-        Leaf::Verb(verb, matches) => verbs::run(verb, matches, &screen),
+        Leaf::Verb(verb, matches) => verb::run(verb, matches, &screen),
         Leaf::Bench(matches) => bench::run(matches, &screen),
         Leaf::Check(matches) => match check::run(matches, &screen) {
             Ok(true) => Ok(()),
@@ -134,7 +135,7 @@ fn run(matches: &ArgMatches) -> u8 {
 /// What the arguments ask for.
 enum Leaf<'a> {
     Completions(&'a ArgMatches),
-    Verb(&'static verbs::Verb, &'a ArgMatches),
+    Verb(&'static verb::Verb, &'a ArgMatches),
     Bench(&'a ArgMatches),
     Check(&'a ArgMatches),
     Backup(&'a ArgMatches),

@@ -8,10 +8,13 @@ mod clock;
 mod commit;
 mod error;
 mod group;
+mod keeper;
 mod lease;
 mod log;
 mod operate;
 mod operation;
+mod prune;
+mod pruner;
 mod remember;
 mod retention;
 mod seat;
@@ -31,8 +34,10 @@ pub use commit::Class;
 pub use error::{Error, Result};
 pub use lease::{Claim, Directive, Held, Report};
 pub use log::LogTold;
+pub use prune::{Ownerless, Pruned, Swept};
+pub use pruner::AfterPrune;
 pub use remember::Named;
-pub use retention::{AfterPrune, Ownerless, Pruned, Retention, Swept};
+pub use retention::Retention;
 pub use settle::Settle;
 pub use submit::{NewJob, Submit, digest};
 pub use users::Used;
@@ -42,6 +47,7 @@ pub use work::Work;
 
 use crate::store::{Patience, Rows, Store};
 use commit::Committer;
+use pruner::Pruner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -83,7 +89,7 @@ impl Default for Settings {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             fallback_poll: Some(Duration::from_secs(1)),
-            sweep_every: upkeep::SWEEP,
+            sweep_every: keeper::SWEEP,
             upkeep: true,
             prune_every: Duration::from_secs(60),
             after_prune: Arc::new(|_| {}),
@@ -100,7 +106,7 @@ pub struct Engine {
     store: Arc<dyn Store>,
     committer: Arc<Committer>,
     upkeep: Arc<Upkeep>,
-    pruner: Arc<retention::Pruner>,
+    pruner: Arc<Pruner>,
     readers: Mutex<Vec<Box<dyn Rows + Send>>>,
     users: Arc<Users>,
     /// The last field: when it is dropped the store was.

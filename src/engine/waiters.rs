@@ -1,4 +1,4 @@
-//! Who waits for what: endings, claimable jobs, and until when. Data only: `upkeep.rs` acts on it.
+//! Who waits for what: endings, claimable jobs, and until when. Data only: `upkeep.rs` and `keeper.rs` act on it.
 
 use super::operation::Queued;
 use std::any::Any;

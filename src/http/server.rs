@@ -1,5 +1,5 @@
 //! What the server is made of: the routes, what stands around all of them, and what they share.
-//! It does not know sockets: `serving.rs` does.
+//! It does not know sockets: `serving.rs` and `connections.rs` do.
 
 use super::commands;
 use super::files;

@@ -1,49 +1,33 @@
-//! A running server: its socket, its connections, how it ends.
-//! It does not know routes.
+//! A running server: its socket, and how it ends.
+//! It does not know routes, nor what is spoken on its connections.
 
+use super::connections::{Connections, accept};
 use super::gate::{Doors, Gate};
 use super::metrics::Metrics;
 use super::options::ServeOptions;
 use super::server::{App, LARGE_BODIES_MAX, Shared, routes};
 use super::tls::TlsFiles;
 use crate::api::{Code, Error, Host, spare_descriptors};
-use axum::Router;
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::GracefulShutdown;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long requests that are under way have at the end of a server.
 const FINISH_TIME: Duration = Duration::from_secs(10);
-/// Pause after a connection could not be accepted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often a draining server looks whether anybody is still connected.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// File descriptors without which a server does not start: its own, and some connections.
 const FILES: usize = 16;
-/// HTTP/2 requests under way on one connection.
-const STREAMS_MAX: u32 = 4096;
-/// The largest head of a request.
-const HEAD_BYTES_MAX: usize = 64 << 10;
-/// What a client of HTTP/2 begins with, and none of HTTP/1.
-const HTTP2: &[u8; 4] = b"PRI ";
-/// Pause before it is looked for again where only a part of it came.
-const HTTP2_LOOK: Duration = Duration::from_millis(10);
 
 /// A server that runs until it is stopped or dropped.
 pub struct Server {
@@ -276,15 +260,8 @@ impl Serving {
     async fn run(self, listener: TcpListener) {
         let graceful = Arc::new(GracefulShutdown::new());
         let (finish, finishing) = watch::channel(false);
-        let connections = Connections {
-            service: TowerToHyperService::new(routes(self.app.clone())),
-            app: self.app.clone(),
-            http1: http1(&self.options),
-            http2: http2(&self.options),
-            head_time: self.options.head_time,
-            tls: self.tls.clone(),
-            finishing,
-        };
+        let routes = routes(self.app.clone());
+        let connections = Connections::new(self.app.clone(), routes, &self.options, self.tls.clone(), finishing);
         let connections = Arc::new(connections);
         let mut stopped = self.stopped.clone();
         tokio::select! {
@@ -320,117 +297,6 @@ impl Serving {
     async fn nobody(&self) {
         while self.app.metrics.connections() > 0 {
             sleep(DRAIN_LOOK).await;
-        }
-    }
-}
-
-fn http1(options: &ServeOptions) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(options.head_time).max_buf_size(HEAD_BYTES_MAX);
-    builder
-}
-
-fn http2(options: &ServeOptions) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(options.head_time / 2)
-        .keep_alive_timeout(options.head_time / 2);
-    builder
-}
-
-/// What every connection needs.
-struct Connections {
-    service: TowerToHyperService<Router>,
-    app: Shared,
-    http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
-    head_time: Duration,
-    tls: Option<TlsAcceptor>,
-    /// Becomes true when only what is under way is still answered.
-    finishing: watch::Receiver<bool>,
-}
-
-async fn accept(listener: &TcpListener, connections: &Arc<Connections>, graceful: &Arc<GracefulShutdown>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let watcher = graceful.watcher();
-                tokio::spawn(connections.clone().serve(stream, watcher));
-            }
-            Err(cause) => {
-                // Most likely no file descriptor is free: others will be.
-                tracing::warn!(%cause, "connection cannot be accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-// Many connections only wait: what is rare is boxed, so that they do not hold room for it.
-impl Connections {
-    async fn serve(self: Arc<Self>, stream: TcpStream, watcher: Watcher) {
-        let _counted = self.app.metrics.connected();
-        // Small answers are not to wait for more; where it cannot be said they wait.
-        let _ = stream.set_nodelay(true);
-        if self.tls.is_some() {
-            return Box::pin(self.talk_tls(stream, watcher)).await;
-        }
-        match self.unless_finishing(self.head_time, is_http2(&stream)).await {
-            Some(Ok(false)) => self.talk(stream, watcher).await,
-            Some(Ok(true)) => Box::pin(self.talk_http2(stream, watcher)).await,
-            // It said nothing, or is gone.
-            Some(Err(_)) | None => {}
-        }
-    }
-
-    async fn talk_tls(&self, stream: TcpStream, watcher: Watcher) {
-        let Some(tls) = &self.tls else { return };
-        match self.unless_finishing(HANDSHAKE_TIME, tls.accept(stream)).await {
-            // What was agreed on in the handshake.
-            Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                self.talk_http2(stream, watcher).await;
-            }
-            Some(Ok(stream)) => self.talk(stream, watcher).await,
-            Some(Err(cause)) => tracing::debug!(%cause, "handshake failed"),
-            None => tracing::debug!("handshake took too long"),
-        }
-    }
-
-    /// What comes in time, and before the server ends.
-    async fn unless_finishing<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let mut finishing = self.finishing.clone();
-        tokio::select! {
-            done = timeout(time, work) => done.ok(),
-            _ = finishing.wait_for(|finishing| *finishing) => None,
-        }
-    }
-
-    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
-        watch_to_its_end(watcher, self.http1.serve_connection(TokioIo::new(stream), self.service.clone())).await;
-    }
-
-    async fn talk_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
-        watch_to_its_end(watcher, self.http2.serve_connection(TokioIo::new(stream), self.service.clone())).await;
-    }
-}
-
-async fn watch_to_its_end<C: GracefulConnection<Error = hyper::Error>>(watcher: Watcher, connection: C) {
-    if let Err(cause) = watcher.watch(connection).await {
-        tracing::debug!(%cause, "connection ended");
-    }
-}
-
-/// Whether what was sent first, which stays there to be read, is of HTTP/2.
-async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
-    loop {
-        let mut first = [0; HTTP2.len()];
-        let read = stream.peek(&mut first).await?;
-        match HTTP2.strip_prefix(&first[..read]) {
-            Some([]) => return Ok(true),
-            Some(_) if read > 0 => sleep(HTTP2_LOOK).await,
-            Some(_) | None => return Ok(false),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Reads EDN text into a sink with a stack of its own, so that no input can exhaust the machine's.
 //! It does not decide what is built from it.
 
+mod path;
+
 use super::name::{self, Class, class};
 use super::{number, token};
 use crate::value::stream::{Scalar, Shape, Sink, Wrong};
-use crate::value::tree::Tree;
-use crate::value::{DEPTH_MAX, Fault, Value, instant, keys::clip};
+use crate::value::{DEPTH_MAX, Fault, instant, keys::clip};
 use std::borrow::Cow;
 
 /// What may be open at once, forms that leave no trace included; the sinks bound what does.
@@ -14,7 +15,7 @@ const FRAMES_MAX: usize = 4 * DEPTH_MAX;
 /// Reads exactly one value into the sink.
 pub(in crate::value) fn stream<S: Sink>(text: &str, sink: &mut S) -> Result<(), Fault> {
     let mut reader = Reader::new(text);
-    reader.run(sink, false).map_err(|wrong| wrong.at(reader.path()))
+    reader.run(sink).map_err(|wrong| wrong.at(reader.path()))
 }
 
 struct Reader<'t> {
@@ -58,7 +59,7 @@ impl<'t> Reader<'t> {
         Reader { text, at: 0, frames: Vec::new(), muted: 0, done: false, scratch: String::new() }
     }
 
-    fn run<S: Sink>(&mut self, sink: &mut S, prefix: bool) -> Result<(), Wrong> {
+    fn run<S: Sink>(&mut self, sink: &mut S) -> Result<(), Wrong> {
         loop {
             self.skip_space();
             let Some(&byte) = self.text.as_bytes().get(self.at) else { return self.end() };
@@ -66,9 +67,6 @@ impl<'t> Reader<'t> {
                 return Err(Wrong::new("text goes on after its value, exactly one value is allowed"));
             }
             self.form(byte, sink)?;
-            if prefix && self.done {
-                return Ok(());
-            }
         }
     }
 
@@ -250,7 +248,7 @@ impl<'t> Reader<'t> {
                     )));
                 }
             },
-            Some(Form::Uuid) => match uuid(text) {
+            Some(Form::Uuid) => match token::uuid(text) {
                 Some(uuid) => Scalar::Uuid(uuid),
                 None => return Err(Wrong::new(format!("#uuid \"{}\" is no UUID", clip(text)))),
             },
@@ -421,59 +419,8 @@ impl<'t> Reader<'t> {
             _ => Err(Wrong::new(format!("tag \"#{}\" is no symbol", clip(tag)))),
         }
     }
-
-    /// Map keys and indexes of where the reader is, outermost first.
-    fn path(&self) -> Vec<Value> {
-        let mut path = Vec::new();
-        for frame in &self.frames {
-            match frame.form {
-                Form::List | Form::Vector => path.push(Value::Int(frame.count as i64)),
-                Form::Map if frame.count % 2 == 1 => path.extend(self.key_of(frame)),
-                _ => {}
-            }
-        }
-        path
-    }
-
-    fn key_of(&self, frame: &Frame<'t>) -> Option<Value> {
-        let mut reader = Reader::new(&self.text[frame.key_at..]);
-        let mut tree = Tree::trusting();
-        // The key is read as if it stood in its map, for the namespace.
-        let holder = Frame { form: Form::Map, count: 0, key_at: 0, namespace: frame.namespace };
-        reader.frames.push(holder);
-        tree.open(Shape::Vector, None).ok()?;
-        while reader.frames.first().is_some_and(|holder| holder.count == 0) {
-            reader.skip_space();
-            let byte = *reader.text.as_bytes().get(reader.at)?;
-            reader.form(byte, &mut tree).ok()?;
-        }
-        tree.close().ok()?;
-        match tree.finish() {
-            Value::Vector(mut key) => key.pop(),
-            _ => None,
-        }
-    }
 }
 
 fn no_metadata() -> Wrong {
     Wrong::new("\"^\" is about a value that has no metadata, collections and symbols have")
-}
-
-/// What `java.util.UUID.fromString` reads: five hexadecimal numbers, each cut to its width.
-fn uuid(text: &str) -> Option<u128> {
-    const WIDTHS: [u32; 5] = [32, 16, 16, 16, 48];
-    let mut parts = text.split('-');
-    let mut uuid = 0;
-    if text.len() > 36 {
-        return None;
-    }
-    for width in WIDTHS {
-        let part = parts.next()?;
-        if part.is_empty() || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        let number = i64::from_str_radix(part, 16).ok()? as u128;
-        uuid = (uuid << width) | (number & ((1 << width) - 1));
-    }
-    parts.next().is_none().then_some(uuid)
 }

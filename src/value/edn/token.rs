@@ -1,4 +1,5 @@
-//! Characters and strings of EDN text, with their escapes. It does not know what stands around them.
+//! Characters and strings of EDN text, with their escapes, and the UUIDs in strings. It does not know what stands
+//! around them.
 
 use super::name::{Class, class, is_wide_space};
 use crate::value::keys::clip;
@@ -138,4 +139,23 @@ fn octal(text: &str, start: usize) -> Result<(char, usize), Wrong> {
     }
     let c = if code <= 0o377 { char::from_u32(code) } else { None };
     c.map(|c| (c, at)).ok_or_else(|| Wrong::new("octal escape in a string is over 377"))
+}
+
+/// What `java.util.UUID.fromString` reads: five hexadecimal numbers, each cut to its width.
+pub(super) fn uuid(text: &str) -> Option<u128> {
+    const WIDTHS: [u32; 5] = [32, 16, 16, 16, 48];
+    let mut parts = text.split('-');
+    let mut uuid = 0;
+    if text.len() > 36 {
+        return None;
+    }
+    for width in WIDTHS {
+        let part = parts.next()?;
+        if part.is_empty() || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        let number = i64::from_str_radix(part, 16).ok()? as u128;
+        uuid = (uuid << width) | (number & ((1 << width) - 1));
+    }
+    parts.next().is_none().then_some(uuid)
 }
