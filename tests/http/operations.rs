@@ -53,6 +53,64 @@ fn an_answer_is_kept_without_a_copy_of_what_its_jobs_were_submitted_with() {
 }
 
 #[test]
+fn every_command_that_writes_answers_again_to_the_letter_whatever_became_of_its_job() {
+    let site = Site::new();
+    let large =
+        |mark: &str| json!({"jobId": mark, "payload": mark.repeat(400), "metadata": {"nested": [mark, null, 1.5]}});
+    let mut asked: Vec<(String, &str, Value, (u16, Value))> = Vec::new();
+    let mut do_once = |command: &'static str, args: Value| {
+        let id = asked.len().to_string();
+        let first = ask(&site, &id, command, args.clone());
+        assert_eq!(first.0, 200, "{command}: {}", first.1);
+        asked.push((id, command, args, first.clone()));
+        first.1["data"].clone()
+    };
+    let retries =
+        json!({"jobType": "t", "payload": large("a"), "metadata": large("b"), "maxAttempts": 9, "idempotencyKey": "k"});
+    do_once("jobs.create", retries.clone());
+    do_once("jobs.create", retries);
+    let jobs = json!([{"payload": large("c"), "metadata": large("d")}, {"metadata": large("e")}]);
+    let batch = do_once("jobs.batches.create", json!({"jobType": "b", "jobs": jobs, "metadata": large("f")}));
+    let mut held = |nth: usize, rest: Value| {
+        let labels = json!({"payload": "g", "jobId": "x"});
+        let claim = json!({"jobType": "t", "workerId": "w", "workerLabels": labels, "requestId": nth.to_string()});
+        let claimed = do_once("jobs.claim", claim);
+        let token = json!({"jobId": claimed["job"]["jobId"], "leaseToken": claimed["job"]["leaseToken"]});
+        let with = |more: Value| {
+            let mut args = token.as_object().unwrap().clone();
+            args.extend(more.as_object().unwrap().clone());
+            Value::Object(args)
+        };
+        let artifact =
+            json!({"kind": "k", "label": "l", "jobId": "x", "payload": "p".repeat(400), "metadata": large("h")});
+        do_once("jobs.progress", with(json!({"details": large("i"), "artifacts": [artifact], "message": "m"})));
+        do_once("jobs.attach_kv", with(json!({"label": "v", "value": large("j")})));
+        do_once("jobs.attach_table", with(json!({"label": "rows", "rows": [large("k")]})));
+        do_once(
+            rest["command"].as_str().map_or("jobs.complete", |command| match command {
+                "fail" => "jobs.fail",
+                _ => "jobs.release",
+            }),
+            with(rest["args"].clone()),
+        );
+    };
+    held(
+        1,
+        json!({"command": "fail", "args": {"message": "m", "details": large("l"), "retryable": true, "retryAfterMs": 0}}),
+    );
+    held(2, json!({"command": "release", "args": {"reason": "r"}}));
+    held(3, json!({"args": {"summary": "s", "outputs": large("m"), "metrics": large("n"), "workerInfo": large("o")}}));
+    let made = do_once("jobs.create", json!({"jobType": "u", "payload": large("p"), "metadata": large("q")}));
+    let job = json!({"jobId": made["job"]["jobId"]});
+    do_once("jobs.cancel", job.clone());
+    do_once("jobs.retry", job);
+    do_once("jobs.batches.cancel", json!({"batchId": batch["batch"]["batchId"]}));
+    for (id, command, args, first) in &asked {
+        assert_eq!(ask(&site, id, command, args.clone()), *first, "{command}");
+    }
+}
+
+#[test]
 fn an_operation_id_under_which_something_else_was_asked_is_refused() {
     let site = Site::new();
     ask(&site, "1", "jobs.create", json!({"jobType": "t"}));

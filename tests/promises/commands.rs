@@ -60,8 +60,8 @@ fn plain_op() -> impl Strategy<Value = Op> {
 fn shared_op() -> impl Strategy<Value = Op> {
     let kind = || 0..MANY_KINDS;
     let plain = prop_oneof![
-        8 => (kind(), 1..3i64, 1..4i64)
-            .prop_map(|(kind, cap, budget)| Op::Create { kind, key: None, cap: Some((0, cap)), budget }),
+        8 => (kind(), 0..2usize, 1..9i64, 1..4i64)
+            .prop_map(|(kind, group, cap, budget)| Op::Create { kind, key: None, cap: Some((group, cap)), budget }),
         1 => (kind(), 1..3i64).prop_map(|(kind, budget)| Op::Create { kind, key: None, cap: None, budget }),
         12 => (kind(), 1..60i64)
             .prop_map(|(kind, lease_s)| Op::Claim { kind, worker: 0, batch: None, request: None, lease_s }),

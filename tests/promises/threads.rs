@@ -156,6 +156,80 @@ fn every_job_is_claimed(live: &Live, engines: &[Arc<Engine>]) {
 }
 
 #[test]
+fn claims_that_wait_get_every_job_under_caps_that_many_types_share() {
+    let live = Live::new();
+    every_capped_job_is_claimed(&live, &[live.engine(), live.engine()]);
+}
+
+#[test]
+fn claims_that_wait_get_every_job_under_shared_caps_where_the_file_cannot_be_watched() {
+    let live = Live::new();
+    every_capped_job_is_claimed(&live, &[live.deaf_engine()]);
+}
+
+/// More types than those whose places are taken as soon as a cap is reached, under two caps that are raised and lowered,
+/// while operations that wrote are refused and what has ended is pruned.
+fn every_capped_job_is_claimed(live: &Live, engines: &[Arc<Engine>]) {
+    let (kinds, jobs, submitters) = (11, 220, 2);
+    let done = AtomicUsize::new(0);
+    let kind = |number: usize| format!("kind-{}", number % kinds);
+    let capped = |number: usize| errand::engine::Submit {
+        fanout_parent_step_id: Some(format!("step-{}", number % 3 / 2)),
+        fanout_max_concurrency: Some(1 + (number * 7 % 5) as i64),
+        ..new_job(&kind(number * 5))
+    };
+    let refused = |engine: &Arc<Engine>, number: usize| {
+        let (submit, claim) = (capped(number), claim_of(&kind(number)));
+        let refused = super::live::try_write(engine, Class::Urgent, move |work| {
+            work.create(&submit, &NewJob::default())?;
+            work.claim(&claim)?;
+            Err::<(), _>(errand::engine::Error::NoJob("it broke after that".into()))
+        });
+        assert!(refused.is_err());
+    };
+    together(engines, submitters + 2 + 2 * kinds, |engine, number| {
+        if number < submitters {
+            for nth in 0..jobs / submitters {
+                let submit = capped(nth * submitters + number);
+                write(engine, Class::Bulk, move |work| work.create(&submit, &NewJob::default()).map(|_| ()));
+            }
+            return;
+        }
+        if number < submitters + 2 {
+            let mut nth = number;
+            while done.load(Ordering::Relaxed) < jobs {
+                match number - submitters {
+                    0 => refused(engine, nth),
+                    _ => drop(engine.prune(None, None, Some(0)).expect("what has ended can be pruned")),
+                }
+                nth += 1;
+            }
+            // Nobody is to wait any longer.
+            if number == submitters {
+                (0..2 * kinds).for_each(|nth| drop(submit(engine, &kind(nth))));
+            }
+            return;
+        }
+        let mut nth = number;
+        while done.load(Ordering::Relaxed) < jobs {
+            let (_, claimed) = wait_for_job(engine, &kind(number));
+            let lease = claimed.recv_timeout(LONG).expect("nobody is forgotten").expect("it is given a job");
+            nth += 1;
+            match nth % 5 {
+                0 => super::live::settle(engine, lease, super::world::release()),
+                _ => {
+                    finish(engine, lease);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    });
+    engines[0].prune(None, None, Some(0)).expect("what has ended can be pruned");
+    invariants::assert_hold(&live.path());
+    assert_eq!(numbers(live, "SELECT count(*) FROM fanout"), 0);
+}
+
+#[test]
 fn heartbeats_do_not_write_a_large_payload_again() {
     let live = Live::new();
     let engine = live.engine();
