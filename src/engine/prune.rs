@@ -185,8 +185,10 @@ impl Engine {
     /// with `closed` in the middle where the last user of the engine goes.
     pub fn prune(&self, workspace: Option<&str>, job_type: Option<&str>, keep_ms: Option<i64>) -> Result<Pruned> {
         let mut pruned = Pruned::default();
+        let meant =
+            |(w, t): &(String, String)| workspace.is_none_or(|one| one == w) && job_type.is_none_or(|one| one == t);
         let mut types = self.read(|rows, _| Ok(rows.job_types()?))?;
-        types.retain(|(w, t)| workspace.is_none_or(|one| one == w) && job_type.is_none_or(|one| one == t));
+        types.retain(meant);
         for (workspace, job_type) in types {
             self.wanted()?;
             let is_due = |now: Now, policy: &Retention| now.ended(keep_ms.unwrap_or(policy.of(&job_type)));
@@ -210,7 +212,25 @@ impl Engine {
                 pause_after(begun);
             }
         }
+        let mut empty = self.read(|rows, _| Ok(rows.empty_types()?))?;
+        empty.retain(meant);
+        self.forget_types(&empty)?;
         Ok(pruned)
+    }
+
+    /// Forgets types that have nothing any more, so that there are not more and more of them to go through.
+    fn forget_types(&self, empty: &[(String, String)]) -> Result<()> {
+        for some in empty.chunks(limits::PRUNE_JOBS as usize) {
+            self.wanted()?;
+            let (begun, some) = (Instant::now(), some.to_vec());
+            // One that has jobs again by now stays.
+            self.step(move |work| {
+                some.iter()
+                    .try_for_each(|(workspace, job_type)| Ok(work.tx.delete_empty_type((workspace, job_type))?))
+            })?;
+            pause_after(begun);
+        }
+        Ok(())
     }
 
     /// Removes resources whose time is over, and files that no job ever named.

@@ -87,7 +87,7 @@ pub const LINK_MS: i64 = 3_600_000;
 pub const RETENTION_DEFAULT_MS: i64 = 30 * 86_400_000;
 pub const RETENTION_MAX_MS: i64 = 3_660 * 86_400_000;
 pub const RETENTION_TYPES_MAX: usize = 1_000;
-/// Jobs, rows or cells that one transaction prunes.
+/// Jobs or types, rows or cells that one transaction prunes.
 pub const PRUNE_JOBS: i64 = 100;
 pub const PRUNE_ROWS: i64 = 2_000;
 /// How long the first answer to an operation is kept.

@@ -18,11 +18,12 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
 use object_store::{ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::runtime::Runtime;
 
 /// Bytes that are moved at once.
@@ -41,6 +42,10 @@ pub struct Blobs {
     /// Whether the place is known to be the owner's.
     owned: OnceLock<()>,
     opened: OnceLock<Opened>,
+    /// Folders of which it is certain that they are found after a power loss.
+    lasting: Mutex<HashSet<PathBuf>>,
+    /// Makes what a folder names outlast a power loss.
+    sync: Box<dyn Fn(&Path) -> io::Result<()> + Send + Sync>,
 }
 
 struct Opened {
@@ -51,8 +56,16 @@ struct Opened {
 impl Blobs {
     /// Bytes in `folder`, or in the bucket of an `s3://` URL with `folder` for what is under way. Nothing is made yet.
     pub fn new(folder: PathBuf, bucket: Option<String>, owner: Option<Owner>) -> Blobs {
-        let (owned, opened) = (OnceLock::new(), OnceLock::new());
-        Blobs { folder, bucket, file_bytes_max: limits::FILE_BYTES_MAX, owner, owned, opened }
+        Blobs {
+            folder,
+            bucket,
+            file_bytes_max: limits::FILE_BYTES_MAX,
+            owner,
+            owned: OnceLock::new(),
+            opened: OnceLock::new(),
+            lasting: Mutex::default(),
+            sync: Box::new(|folder| File::open(folder)?.sync_all()),
+        }
     }
 
     fn opened(&self) -> Result<&Opened> {

@@ -10,6 +10,7 @@ const SCANS: &[(&str, &str)] = &[
     ("last_due", "begins at the end and reads one row"),
     ("list_newest", "reads the last 1000 rows"),
     ("list_job_types", "one row for each type and status, and every type is asked for"),
+    ("list_empty_types", "one row for each type and status, and every type is asked about"),
     ("list_all_counts", "one row for each type and status, and all are asked for"),
     ("list_unused_workspaces", "scans what it found itself: one row for each workspace"),
 ];

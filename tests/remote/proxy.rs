@@ -1,8 +1,12 @@
-//! A proxy between a worker and its control plane: what it says in the place of the control plane ends nobody, what the
-//! control plane itself says does.
+//! A proxy between a client and its control plane: what it says in the place of the control plane ends no worker, what
+//! the control plane itself says does; and what comes through it is no more than what is used.
 
 use super::plane::Plane;
 use crate::program::{Place, Worker, eventually, json, within};
+use crate::support::{at, get, text};
+use errand::api::RemoteOptions;
+use errand::http;
+use errand::value::Value;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,6 +20,8 @@ struct Proxy {
     address: SocketAddr,
     says: Arc<Mutex<Option<&'static str>>>,
     said: Arc<AtomicUsize>,
+    /// What the control plane answered.
+    answers: Arc<Mutex<Vec<u8>>>,
 }
 
 const PAGE: &str =
@@ -26,12 +32,13 @@ impl Proxy {
     fn before(plane: &Plane) -> Proxy {
         let to: SocketAddr = plane.said["address"].as_str().unwrap().parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Proxy { address: listener.local_addr().unwrap(), says: Arc::default(), said: Arc::default() };
-        let (says, said) = (proxy.says.clone(), proxy.said.clone());
+        let address = listener.local_addr().unwrap();
+        let proxy = Proxy { address, says: Arc::default(), said: Arc::default(), answers: Arc::default() };
+        let (says, said, answers) = (proxy.says.clone(), proxy.said.clone(), proxy.answers.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, says, said) = (stream.unwrap(), says.clone(), said.clone());
-                thread::spawn(move || pass(stream, to, &says, &said));
+                let (stream, says, said, answers) = (stream.unwrap(), says.clone(), said.clone(), answers.clone());
+                thread::spawn(move || pass(stream, to, &says, &said, answers));
             }
         });
         proxy
@@ -44,12 +51,39 @@ impl Proxy {
     fn said(&self) -> usize {
         self.said.load(Ordering::Relaxed)
     }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How often a text stands in what the control plane answered.
+    fn passed(&self, text: &str) -> usize {
+        let answers = self.answers.lock().unwrap();
+        answers.windows(text.len()).filter(|part| *part == text.as_bytes()).count()
+    }
+}
+
+/// What is read from the control plane, remembered.
+struct Heard(TcpStream, Arc<Mutex<Vec<u8>>>);
+
+impl Read for Heard {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.0.read(bytes)?;
+        self.1.lock().unwrap().extend(&bytes[..read]);
+        Ok(read)
+    }
 }
 
 /// One connection: what comes in is passed on or answered, request by request.
-fn pass(mut from: TcpStream, to: SocketAddr, says: &Mutex<Option<&'static str>>, said: &AtomicUsize) {
+fn pass(
+    mut from: TcpStream,
+    to: SocketAddr,
+    says: &Mutex<Option<&'static str>>,
+    said: &AtomicUsize,
+    answers: Arc<Mutex<Vec<u8>>>,
+) {
     let Ok(mut on) = TcpStream::connect(to) else { return };
-    let (mut back, mut client) = (on.try_clone().unwrap(), from.try_clone().unwrap());
+    let (mut back, mut client) = (Heard(on.try_clone().unwrap(), answers), from.try_clone().unwrap());
     thread::spawn(move || {
         let _ = std::io::copy(&mut back, &mut client);
         let _ = client.shutdown(Shutdown::Both);
@@ -108,7 +142,7 @@ fn what_a_proxy_says_in_the_place_of_the_control_plane_does_not_end_a_worker() {
     let proxy = Proxy::before(&plane);
     let (begun, goes_on) = (plane.place.pipe("begun"), plane.place.pipe("goes-on"));
     let handler = plane.place.script("handler.sh", "echo x > begun; cat goes-on > /dev/null");
-    let (worker, lines) = worker(&plane, &format!("http://{}", proxy.address), &handler);
+    let (worker, lines) = worker(&plane, &proxy.url(), &handler);
     until(&lines, "takes jobs of type t");
 
     proxy.says(Some(PAGE));
@@ -169,4 +203,37 @@ fn a_worker_whose_key_is_refused_ends_and_says_so() {
     plane.place.create(&[]);
     let output = within(move || waiting.wait_with_output().unwrap());
     assert_eq!(output.status.code(), Some(3), "{}", crate::program::text(&output.stderr));
+}
+
+#[test]
+fn the_jobs_of_a_batch_that_is_awaited_come_once_however_often_it_is_asked_for() {
+    let mut plane = Plane::open();
+    let proxy = Proxy::before(&plane);
+    let made = get(&*plane.direct(), "jobs.batches.create", "{:job-type \"t\" :jobs [{} {} {}]}");
+    let id = text(&made, &["batch", "batch-id"]).to_owned();
+    let awaiting = |timeout: &str| {
+        let client = http::connect(&proxy.url(), RemoteOptions::default()).unwrap();
+        let args = format!("{{:batch-id {id:?} :include-jobs? true :timeout-ms {timeout}}}");
+        thread::spawn(move || get(&*client, "jobs.batches.await", &args))
+    };
+    let jobs = |reply: &Value| match at(reply, &["jobs"]) {
+        Value::Vector(jobs) => jobs.len(),
+        other => panic!("jobs are a vector: {other:?}"),
+    };
+    // The last answer before the bound is the caller's, as is the only one.
+    for timeout in ["0", "10"] {
+        let reply = awaiting(timeout).join().unwrap();
+        assert_eq!((at(&reply, &["terminal"]), jobs(&reply)), (&Value::Bool(false), 3));
+    }
+    let before = (proxy.passed(":jobs ["), proxy.passed(":terminal false"));
+
+    let waiting = awaiting("120000");
+    eventually("it waits", || plane.metric("errand_long_polls") == 1.0);
+    plane.end();
+    eventually("the poll is answered as the control plane ends", || proxy.passed(":terminal false") > before.1);
+    get(&*plane.direct(), "jobs.batches.cancel", &format!("{{:batch-id {id:?}}}"));
+    plane.again();
+    let reply = waiting.join().unwrap();
+    assert_eq!((at(&reply, &["terminal"]), jobs(&reply)), (&Value::Bool(true), 3));
+    assert_eq!(proxy.passed(":jobs ["), before.0 + 1, "they came with the end alone");
 }

@@ -326,3 +326,40 @@ fn uploads_that_are_over_are_all_forgotten_at_once() {
     assert_eq!(rows(&store, "upload"), 1, "the one that is not over stays");
     assert_eq!(code(&*client, "resources.get", &format!("{{:uri {uri:?}}}")), None);
 }
+
+#[test]
+fn a_type_whose_last_job_was_pruned_is_forgotten_and_may_begin_anew() {
+    let store = Store::new();
+    let client = store.open();
+    let ended = |job_type: &str| {
+        create(&*client, job_type);
+        work(&*client, job_type, |_| {});
+    };
+    ["a", "b"].into_iter().for_each(ended);
+    get(&*client, "jobs.batches.create", "{:job-type \"batch\" :jobs [{} {}]}");
+    (0..2).for_each(|_| work(&*client, "batch", |_| {}));
+    create(&*client, "open");
+    let raw = rusqlite::Connection::open(store.path()).expect("the store opens");
+    let sql = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1) \
+               INSERT INTO job_count SELECT 'default', 'once-' || n, 'failed', 0 FROM n";
+    raw.execute(sql, [2 * limits::PRUNE_JOBS + 50]).expect("types of long ago");
+    let types = || {
+        let mut types = raw.prepare("SELECT DISTINCT job_type FROM job_count ORDER BY 1").expect("it is SQL");
+        let found = types.query_map([], |row| row.get::<_, String>(0)).expect("it runs");
+        found.filter_map(Result::ok).filter(|found| !found.starts_with("once")).collect::<Vec<_>>().join(" ")
+    };
+    let stay = ["{:older-than 0 :job-type \"open\"}", "{:job-type \"b\"}"];
+    stay.iter().for_each(|args| assert_eq!(prune(&*client, args), "{:jobs 0, :batches 0, :resources 0}"));
+    assert_eq!(types(), "a b batch open", "those that are not meant stay, and those that have jobs");
+    prune(&*client, "{:older-than 0 :job-type \"a\"}");
+    assert_eq!(types(), "b batch open");
+    assert_eq!(prune(&*client, "{:older-than 0}"), "{:jobs 3, :batches 1, :resources 0}");
+    assert_eq!((types().as_str(), rows(&store, "job_count")), ("open", 1));
+
+    ended("a");
+    let counts = edn::write(&get(&*client, "jobs.stats", "{:job-type \"a\"}"));
+    assert!(counts.contains(":succeeded 1"), "{counts}");
+    let options = errand::api::CheckOptions::default();
+    let report = errand::api::check(&store.path(), &options).expect("the store can be looked at");
+    assert!(report.whole, "{:?}", report.first);
+}

@@ -21,7 +21,9 @@ pub async fn ended(line: Arc<Line>, said: Said, wait_ms: i64) -> Reply {
     // The bound that these make is kept here.
     let said = said.without("max-attempts").without("backoff");
     let is_over = |data: &Value| data.get("terminal") != Some(&Value::Bool(false));
-    wait(&line, &said, "timeout-ms", wait_ms, is_over).await
+    let with_jobs = said.args.get("include-jobs?") == Some(&Value::Bool(true));
+    let brief = with_jobs.then(|| said.with("include-jobs?", false));
+    wait(&line, &Asked { whole: said, brief, bound: "timeout-ms" }, wait_ms, is_over).await
 }
 
 /// Waits so long for a job to claim.
@@ -31,12 +33,29 @@ pub async fn claimed(line: Arc<Line>, said: Said, wait_ms: i64) -> Reply {
         Some(_) => said,
         None => said.with("request-id", Uuid::new_v4().to_string()),
     };
-    wait(&line, &said, "wait-ms", wait_ms, |data| data.get("job") != Some(&Value::Nil)).await
+    let asked = Asked { whole: said, brief: None, bound: "wait-ms" };
+    wait(&line, &asked, wait_ms, |data| data.get("job") != Some(&Value::Nil)).await
 }
 
-async fn wait(line: &Line, said: &Said, bound: &'static str, wait_ms: i64, is_over: impl Fn(&Value) -> bool) -> Reply {
+/// What each of the polls of a wait asks.
+struct Asked {
+    whole: Said,
+    /// What is asked instead, where the answer may be large, for as long as nobody is to be given it.
+    brief: Option<Said>,
+    /// The argument that says how long a poll may take.
+    bound: &'static str,
+}
+
+impl Asked {
+    /// The answer as the caller asked for it, without waiting.
+    async fn at_once(&self, line: &Line) -> Reply {
+        line.ask(self.whole.with(self.bound, 0).written()).await
+    }
+}
+
+async fn wait(line: &Line, asked: &Asked, wait_ms: i64, is_over: impl Fn(&Value) -> bool) -> Reply {
     if wait_ms <= 0 {
-        return line.ask(said.with(bound, 0).written()).await;
+        return asked.at_once(line).await;
     }
     let begun = Instant::now();
     let until = begun + Duration::from_millis(wait_ms.max(0).unsigned_abs());
@@ -44,9 +63,12 @@ async fn wait(line: &Line, said: &Said, bound: &'static str, wait_ms: i64, is_ov
     let mut last = None;
     loop {
         let asked_at = Instant::now();
-        let (poll, sent) = poll(line, said, bound, until).await;
+        let Polled { poll, is_brief, mut sent } = poll(line, asked, until).await;
+        if is_brief && sent.as_ref().is_ok_and(&is_over) {
+            sent = Ok(asked.at_once(line).await?);
+        }
         let pause = match sent {
-            Ok(data) if is_over(&data) || Instant::now() >= until => return Ok(data),
+            Ok(data) if is_over(&data) || !is_brief && Instant::now() >= until => return Ok(data),
             Ok(data) => {
                 last = Some(data);
                 if asked_at.elapsed() * 2 >= poll {
@@ -71,8 +93,15 @@ async fn wait(line: &Line, said: &Said, bound: &'static str, wait_ms: i64, is_ov
     }
 }
 
-/// One long poll: how long it was to wait, and its answer.
-async fn poll(line: &Line, said: &Said, bound: &'static str, until: Instant) -> (Duration, Result<Value, Fault>) {
+/// One long poll.
+struct Polled {
+    /// How long it was to wait.
+    poll: Duration,
+    is_brief: bool,
+    sent: Result<Value, Fault>,
+}
+
+async fn poll(line: &Line, asked: &Asked, until: Instant) -> Polled {
     // Whoever finds no place waits here; those that have one keep it for short while others wait.
     let (permit, longest) = match line.waiting.try_acquire() {
         Ok(permit) => (Ok(permit), POLL_MAX),
@@ -82,7 +111,10 @@ async fn poll(line: &Line, said: &Said, bound: &'static str, until: Instant) -> 
     let longest = if line.waiting.available_permits() == 0 { TURN_MAX } else { longest };
     let poll = left.min(longest);
     let wait_ms = i64::try_from(poll.as_millis()).unwrap_or(i64::MAX);
-    let sent = line.call(said.with(bound, wait_ms).written(), poll).send().await;
+    // The answer to the last poll is the caller's, whether or not it says that the wait is over.
+    let brief = asked.brief.as_ref().filter(|_| poll < left);
+    let said = brief.unwrap_or(&asked.whole).with(asked.bound, wait_ms);
+    let sent = line.call(said.written(), poll).send().await;
     drop(permit);
-    (poll, sent)
+    Polled { poll, is_brief: brief.is_some(), sent }
 }

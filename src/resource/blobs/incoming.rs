@@ -6,9 +6,10 @@ use crate::resource::{Error, Result, media};
 use object_store::{ObjectStoreExt, WriteMultipart};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 /// Parts of one upload to a bucket that are under way at once.
 const PARTS: usize = 4;
@@ -87,10 +88,32 @@ impl Blobs {
     fn put(&self, path: &Path, hash: &str) -> Result<()> {
         let to = self.folder.join(self.name(hash)?.as_ref());
         let folder = to.parent().unwrap_or(&self.folder);
-        make_folder(&self.folder.join("sha256"))?;
-        make_folder(folder)?;
-        let placed = std::fs::rename(path, &to).and_then(|()| File::open(folder)?.sync_all());
+        self.make_lasting(&self.folder)?;
+        self.make_lasting(&self.folder.join("sha256"))?;
+        self.make_lasting(folder)?;
+        let placed = std::fs::rename(path, &to).and_then(|()| (self.sync)(folder));
         placed.map_err(|error| failed("upload cannot be put in its place", error))
+    }
+
+    /// Makes a folder that is found after a power loss too.
+    fn make_lasting(&self, folder: &Path) -> Result<()> {
+        make_folder(folder)?;
+        let lasting = || self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        if lasting().contains(folder) {
+            return Ok(());
+        }
+        // Also where it was there: who made it may not have come to this, or not yet.
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match (self.sync)(parent) {
+            // Who may not read the folder that ours are in cannot do more.
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => {
+                Err(failed(&format!("folder \"{}\" cannot be kept", folder.display()), error))
+            }
+            _ => {
+                lasting().insert(folder.to_owned());
+                Ok(())
+            }
+        }
     }
 
     /// Copies a private file into the bucket.

@@ -145,3 +145,38 @@ fn files_and_folders_are_private() {
     assert_eq!((mode(&path), mode(&blobs.folder), mode(path.parent().unwrap())), (0o600, 0o700, 0o700));
     assert!(blobs.name("../../etc/passwd").is_err());
 }
+
+#[test]
+fn bytes_are_in_folders_that_are_found_after_a_power_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("files");
+    let watched = || {
+        let synced = Arc::new(Mutex::new(Vec::new()));
+        let (mut blobs, told) = (Blobs::new(root.clone(), None, me()), synced.clone());
+        let sync = std::mem::replace(&mut blobs.sync, Box::new(|_| Ok(())));
+        blobs.sync = Box::new(move |folder| {
+            sync(folder)?;
+            let names = std::fs::read_dir(folder)?.count();
+            told.lock().unwrap().push((folder.to_owned(), names));
+            Ok(())
+        });
+        let synced = move || std::mem::take(&mut *synced.lock().unwrap());
+        (blobs, synced)
+    };
+    let (sha256, of_a) = (root.join("sha256"), root.join("sha256/ca"));
+    let (blobs, synced) = watched();
+    put(&blobs, b"a");
+    let found: Vec<_> = synced().into_iter().filter(|(folder, _)| *folder != root).collect();
+    // Each after that which it is to keep was made in it.
+    assert_eq!(found, [(folder.path().to_owned(), 1), (sha256.clone(), 1), (of_a.clone(), 1)]);
+    put(&blobs, b"a");
+    assert_eq!(synced(), [(of_a.clone(), 1)], "what is certain is not done again");
+    put(&blobs, b"b");
+    assert_eq!(synced(), [(sha256.clone(), 2), (root.join("sha256/3e"), 1)]);
+
+    // Another process may have made them and not have come to the end.
+    let (again, synced) = watched();
+    put(&again, b"a");
+    let folders: Vec<_> = synced().into_iter().map(|(folder, _)| folder).collect();
+    assert_eq!(folders, [folder.path(), &root, &sha256, &of_a]);
+}

@@ -1,6 +1,20 @@
 -- name: list_job_types
--- Every type that jobs were submitted with, with its workspace.
+-- Every type that has jobs or batches, or had them lately, with its workspace.
 SELECT DISTINCT workspace_id, job_type FROM job_count ORDER BY workspace_id, job_type;
+
+-- name: list_empty_types
+-- Types that have neither jobs nor batches any more, with their workspaces.
+SELECT workspace_id, job_type FROM job_count c
+GROUP BY workspace_id, job_type
+HAVING max(jobs) = 0
+  AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.workspace_id = c.workspace_id AND b.job_type = c.job_type)
+ORDER BY workspace_id, job_type;
+
+-- name: delete_counts_of_empty_type
+-- Forgets a type that has neither jobs nor batches.
+DELETE FROM job_count WHERE workspace_id = $1 AND job_type = $2
+  AND NOT EXISTS (SELECT 1 FROM job_count c WHERE c.workspace_id = $1 AND c.job_type = $2 AND c.jobs <> 0)
+  AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.workspace_id = $1 AND b.job_type = $2);
 
 -- name: list_prunable_jobs
 -- Jobs of a type outside of batches that ended before an instant, oldest first.

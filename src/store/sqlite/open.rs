@@ -131,7 +131,7 @@ fn bare(path: &Path, options: SqliteOptions) -> Result<Connection> {
     let mut connection = opened.map_err(|cause| unusable(path, cause))?;
     connection.busy_handler(Some(super::on_busy)).map_err(error)?;
     super::log::move_at_times(&mut connection).map_err(error)?;
-    connection.set_prepared_statement_cache_capacity(128);
+    connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
 }
 

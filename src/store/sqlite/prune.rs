@@ -13,6 +13,10 @@ impl<S: Statements> PruneRows for Session<S> {
         self.all(sql::LIST_JOB_TYPES, [], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    fn empty_types(&mut self) -> Result<Vec<(String, String)>> {
+        self.all(sql::LIST_EMPTY_TYPES, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     fn prunable_jobs(
         &mut self,
         (workspace, job_type): (&str, &str),
@@ -58,6 +62,10 @@ impl<S: Statements> PruneTx for Session<S> {
         }
         self.run(sql::DELETE_FANOUT_BY_NAME, [&batch.workspace_id, fanout])?;
         self.run(sql::DELETE_BATCH, [batch.seq]).map(|_| ())
+    }
+
+    fn delete_empty_type(&mut self, (workspace, job_type): (&str, &str)) -> Result<()> {
+        self.run(sql::DELETE_COUNTS_OF_EMPTY_TYPE, [workspace, job_type]).map(|_| ())
     }
 
     fn delete_fanout(&mut self, fanout_id: i64) -> Result<()> {
