@@ -213,7 +213,7 @@ fn every_capped_job_is_claimed(live: &Live, engines: &[Arc<Engine>]) {
         let mut nth = number;
         while done.load(Ordering::Relaxed) < jobs {
             let (_, claimed) = wait_for_job(engine, &kind(number));
-            let lease = claimed.recv_timeout(LONG).expect("nobody is forgotten").expect("it is given a job");
+            let lease = claimed.recv_timeout(6 * LONG).expect("nobody is forgotten").expect("it is given a job");
             nth += 1;
             match nth % 5 {
                 0 => super::live::settle(engine, lease, super::world::release()),
