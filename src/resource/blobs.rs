@@ -31,6 +31,8 @@ const CHUNK: usize = 1 << 20;
 /// File descriptors that a runtime opens at most when it is made; without them it panics.
 const RUNTIME_FILES: usize = 8;
 
+type SyncFolder = Box<dyn Fn(&Path) -> io::Result<()> + Send + Sync>;
+
 /// Where bytes are kept.
 pub struct Blobs {
     /// For private files and the lock; and for the bytes themselves where there is no bucket.
@@ -45,7 +47,7 @@ pub struct Blobs {
     /// Folders of which it is certain that they are found after a power loss.
     lasting: Mutex<HashSet<PathBuf>>,
     /// Makes what a folder names outlast a power loss.
-    sync: Box<dyn Fn(&Path) -> io::Result<()> + Send + Sync>,
+    sync: SyncFolder,
 }
 
 struct Opened {

@@ -69,6 +69,7 @@ const EXCUSED: &[(&str, &str)] = &[
     ("list_all_counts", "gives a row for each type and status"),
     ("list_counts", "gives a row for each type and status"),
     ("list_job_types", "gives a row for each type"),
+    ("list_empty_types", "looks at a row for each type and status"),
     ("list_ended_since", "gives a row for each ending since a number, and is asked where there are at most 10 000"),
     ("renew_all_leases", "changes every job under lease, once after a restart of the host"),
 ];
@@ -148,6 +149,7 @@ fn asked() -> Vec<(&'static str, Vec<Value>)> {
         ("find_job_under", vec![int(0)]),
         ("list_counts_of_type", vec![w.clone(), text("deep"), none.clone()]),
         ("find_other_workspace", vec![w.clone()]),
+        ("delete_counts_of_empty_type", vec![w.clone(), text("deep")]),
         ("list_prunable_jobs", vec![text("old"), max.clone(), int(100), w.clone()]),
         ("list_prunable_jobs", vec![text("deep"), max.clone(), int(100), w.clone()]),
         ("list_prunable_batches", vec![text("batch"), max.clone(), int(1), w.clone()]),

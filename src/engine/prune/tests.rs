@@ -21,7 +21,7 @@ fn a_type_of_which_there_is_still_a_batch_is_not_forgotten() {
     let jobs: Vec<NewJob> = (0..limits::PRUNE_JOBS).map(|_| NewJob::default()).collect();
     let batch = work.create_batch(&submit, None, &jobs).expect("a batch").batch;
     work.cancel_batch("w", &batch.batch_id, None).expect("it was queued");
-    let mut types = |work: &mut Work| {
+    let types = |work: &mut Work| {
         work.news.flush(work.tx).expect("counts are written");
         work.tx.delete_empty_type(("w", "t")).expect("it is tried");
         (work.tx.job_types().expect("types").len(), work.tx.empty_types().expect("types").len())
